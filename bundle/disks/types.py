@@ -1,0 +1,77 @@
+"""What steps 2 to 4 find out about axial slices and disks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.geometry import Disk, SlicePlane
+from bundle.study.types import StudyImage
+
+#: The three classes, in the order of the classifier's outputs.
+FINDINGS: tuple[str, ...] = ("normal", "bulge", "herniation")
+
+
+@dataclass(frozen=True, eq=False)
+class SliceMatch:
+    """Step 2 for one axial slice.
+
+    Args:
+        image: the slice.
+        level: of the disk that it passes through, or None.
+        distance_mm: of the nearest disk's reference point from the slice, signed: positive where the slice lies on the
+            head's side of the point; None if no disk is known.
+        angle_deg: 0 to 90, between the slice and that disk; None if no disk is known.
+        margin_mm: how far the decision is from changing: from the limit of the disk's body, inside and outside alike.
+    """
+
+    image: StudyImage
+    level: str | None
+    distance_mm: float | None
+    angle_deg: float | None
+    margin_mm: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class DiskRoi:
+    """A square cut around a disk, resampled to one size in millimetres.
+
+    Args:
+        pixels: (slices, size, size) float32; the middle one is the best slice, the others its neighbours.
+        plane: of the best slice's square, so that a point in it maps back to patient space. In an axial ROI columns run
+            to the patient's left and rows to the back; in a sagittal ROI columns run to the back and rows to the feet.
+        images: the slices that it was cut from, in order; a missing neighbour repeats the best slice.
+    """
+
+    pixels: NDArray[np.float32]
+    plane: SlicePlane
+    images: tuple[StudyImage, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DiskReading:
+    """All that is known about one disk; ``finding`` is None where it cannot be judged, and ``flags`` say why.
+
+    Args:
+        level: ``L1-L2`` ... ``L5-S1``.
+        disk: where it is; None if it was not found or there is no patient space.
+        matches: its axial slices, the best first.
+        axial: ROI of the best axial slice and its neighbours.
+        sagittal: ROI of the sagittal slices through the disk's middle.
+        probabilities: of FINDINGS, summing to 1.
+        finding: one of FINDINGS.
+        views: those of ``axial`` and ``sagittal`` that were judged.
+        flags: codes for the report.
+    """
+
+    level: str
+    disk: Disk | None = None
+    matches: tuple[SliceMatch, ...] = ()
+    axial: DiskRoi | None = None
+    sagittal: DiskRoi | None = None
+    probabilities: dict[str, float] | None = None
+    finding: str | None = None
+    views: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()

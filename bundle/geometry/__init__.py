@@ -1,0 +1,28 @@
+"""Patient space: planes, stacks, boxes, vertebrae and disks. LPS millimetres, float64. Knows no DICOM and no network."""
+
+from bundle.geometry.planes import SlicePlane, angle_between_deg, unit
+from bundle.geometry.spine import (
+    BODY_LEVELS,
+    DISK_LEVELS,
+    LUMBAR_LEVELS,
+    Disk,
+    SliceBox,
+    Vertebra,
+    disk_level,
+)
+from bundle.geometry.stacks import group_into_stacks, plane_positions_mm
+
+__all__ = [
+    "BODY_LEVELS",
+    "DISK_LEVELS",
+    "LUMBAR_LEVELS",
+    "Disk",
+    "SliceBox",
+    "SlicePlane",
+    "Vertebra",
+    "angle_between_deg",
+    "disk_level",
+    "group_into_stacks",
+    "plane_positions_mm",
+    "unit",
+]

@@ -1,0 +1,55 @@
+"""Parallel slices belong to one stack; an axial series is usually several stacks, one for each disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bundle.geometry.planes import Array, SlicePlane, angle_between_deg
+
+
+def plane_positions_mm(planes: Sequence[SlicePlane], normal: Array | None = None) -> Array:
+    """(N,) positions of the image centres along ``normal`` (default: the first plane's), in millimetres."""
+    if not planes:
+        return np.zeros(0)
+    direction = planes[0].normal if normal is None else normal
+    return np.stack([p.center_lps_mm for p in planes]) @ direction
+
+
+def group_into_stacks(
+    planes: Sequence[SlicePlane], max_angle_deg: float = 1.0, max_gap_ratio: float = 3.0, max_gap_mm: float = 12.0
+) -> list[list[int]]:
+    """Indices of ``planes``, grouped into stacks and ordered by position along the stack's normal.
+
+    Slices are one stack when they are parallel and follow one another without a large gap. Orders of acquisition
+    (Instance Number) play no part. Two stacks with the same angle (L2-L3 and L3-L4 often have it) are told apart by the
+    gap between them.
+
+    Args:
+        planes: the images' planes, in any order.
+        max_angle_deg: planes that differ by more are in different stacks.
+        max_gap_ratio: a gap larger than this many times the stack's usual (median) step starts a new stack,
+        max_gap_mm: but only if it is also larger than this many millimetres.
+
+    Returns:
+        Stacks, in order of the first image that each holds.
+    """
+    groups: list[list[int]] = []
+    for index, plane in enumerate(planes):
+        for group in groups:
+            if angle_between_deg(planes[group[0]].normal, plane.normal) <= max_angle_deg:
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    stacks: list[list[int]] = []
+    for group in groups:
+        position = plane_positions_mm([planes[i] for i in group])
+        order = np.argsort(position, kind="stable")
+        steps = np.diff(position[order])
+        moving = steps[steps > 1e-3]
+        limit = max(max_gap_mm, max_gap_ratio * float(np.median(moving))) if moving.size else np.inf
+        cuts = np.flatnonzero(steps > limit) + 1
+        stacks.extend([group[i] for i in part] for part in np.split(order, cuts))
+    return sorted(stacks, key=min)
