@@ -1,0 +1,141 @@
+"""Step 1's detector: anchors, training targets and losses, and bodies out of the network's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.apps.detection.networks.retinanet_detector import RetinaNetDetector
+from monai.apps.detection.utils.anchor_utils import AnchorGenerator
+from monai.apps.detection.utils.ATSS_matcher import ATSSMatcher
+from monai.data.box_utils import box_iou, clip_boxes_to_image, non_max_suppression
+from monai.losses.giou_loss import BoxGIoULoss
+from torch import Tensor, nn
+
+from bundle.vertebrae.network import decode_landmarks, encode_landmarks
+
+
+class BodyDetector(RetinaNetDetector):
+    """MONAI's RetinaNetDetector, which also learns and gives corners, and gives one box a body with all its class scores.
+
+    In training mode ``detector(images, targets)`` returns a dictionary of losses: ``classification``, ``box_regression``
+    and ``landmark_regression``. A target has ``boxes`` (N, 4), ``labels`` (N,) and ``corners`` (N, 4, 2); corners that are
+    not known are NaN and take no part in the loss.
+
+    In evaluation mode ``detector(images)`` returns for each image ``boxes`` (N, 4), ``labels`` (N,), ``labels_scores``
+    (N,), ``class_scores`` (N, classes) and ``corners`` (N, 4, 2), best first. Boxes and corners are (row, column).
+
+    Args:
+        network: a LandmarkRetinaNet.
+        anchor_generator: one shape a pyramid level.
+        score_thresh: boxes whose best class scores less are dropped.
+        nms_thresh: of two boxes that overlap by more (IoU) the better is kept, whatever their classes: one body, one box.
+        detections_per_img: most boxes of an image.
+        atss_candidates: anchors a level that ATSS (Zhang et al. 2020) considers for a box.
+        negatives_per_image: hardest negatives that the classification loss sees in an image, at the least.
+        landmark_weight: of the corners' loss against the others.
+    """
+
+    landmark_key = "landmark_regression"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        anchor_generator: AnchorGenerator,
+        score_thresh: float = 0.3,
+        nms_thresh: float = 0.35,
+        detections_per_img: int = 40,
+        atss_candidates: int = 6,
+        negatives_per_image: int = 96,
+        landmark_weight: float = 1.0,
+    ) -> None:
+        super().__init__(network, anchor_generator, box_overlap_metric=box_iou)
+        self.score_thresh = float(score_thresh)
+        self.nms_thresh = float(nms_thresh)
+        self.detections_per_img = int(detections_per_img)
+        self.landmark_weight = float(landmark_weight)
+        self.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
+        self.set_hard_negative_sampler(
+            batch_size_per_image=negatives_per_image, positive_fraction=0.3, min_neg=negatives_per_image // 2, pool_size=10
+        )
+        self.proposal_matcher = ATSSMatcher(atss_candidates, box_iou, center_in_gt=True)
+
+    def compute_anchor_matched_idxs(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]], num_anchor_locs_per_level: Sequence[int]
+    ) -> list[Tensor]:
+        """As in MONAI, for ATSS alone; MONAI's own asks ``isinstance(..., Matcher)`` of torchvision, which is absent."""
+        matched = []
+        for boxes_of_anchors, target in zip(anchors, targets, strict=True):
+            boxes = target[self.target_box_key]
+            if len(boxes) == 0:
+                none = torch.full((len(boxes_of_anchors),), -1, dtype=torch.int64, device=boxes_of_anchors.device)
+                matched.append(none)
+                continue
+            _, index = self.proposal_matcher(
+                boxes.to(boxes_of_anchors.device), boxes_of_anchors, num_anchor_locs_per_level, self.num_anchors_per_loc
+            )
+            matched.append(index)
+        return matched
+
+    def compute_loss(
+        self,
+        head_outputs_reshape: dict[str, Tensor],
+        targets: list[dict[str, Tensor]],
+        anchors: list[Tensor],
+        num_anchor_locs_per_level: Sequence[int],
+    ) -> dict[str, Tensor]:
+        """Losses of classes, boxes and corners; see the class."""
+        matched = self.compute_anchor_matched_idxs(anchors, targets, num_anchor_locs_per_level)
+        codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
+        return {
+            self.cls_key: self.compute_cls_loss(head_outputs_reshape[self.cls_key], targets, matched),
+            self.box_reg_key: self.compute_box_loss(head_outputs_reshape[self.box_reg_key], targets, anchors, matched),
+            self.landmark_key: self.landmark_weight * self._landmark_loss(codes, targets, anchors, matched),
+        }
+
+    def _landmark_loss(
+        self, codes: Tensor, targets: list[dict[str, Tensor]], anchors: list[Tensor], matched: list[Tensor]
+    ) -> Tensor:
+        predicted, wanted = [], []
+        for code, target, boxes, index in zip(codes, targets, anchors, matched, strict=True):
+            chosen = torch.where(index >= 0)[0]
+            corners = target["corners"][index[chosen]]
+            known = ~torch.isnan(corners).flatten(1).any(1)
+            predicted.append(code[chosen[known]])
+            wanted.append(encode_landmarks(corners[known], boxes[chosen[known]]))
+        if sum(len(p) for p in predicted) == 0:
+            return codes.sum() * 0.0
+        return nn.functional.smooth_l1_loss(torch.cat(predicted), torch.cat(wanted), beta=0.1)
+
+    def postprocess_detections(
+        self,
+        head_outputs_reshape: dict[str, Tensor],
+        anchors: list[Tensor],
+        image_sizes: list[list[int]],
+        num_anchor_locs_per_level: Sequence[int],
+        need_sigmoid: bool = True,
+    ) -> list[dict[str, Tensor]]:
+        """Bodies of each image; see the class."""
+        scores = head_outputs_reshape[self.cls_key].sigmoid() if need_sigmoid else head_outputs_reshape[self.cls_key]
+        codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
+        found = []
+        for image, size in enumerate(image_sizes):
+            best, label = scores[image].max(dim=1)
+            chosen = torch.where(best >= self.score_thresh)[0]
+            boxes = self.box_coder.decode_single(
+                head_outputs_reshape[self.box_reg_key][image][chosen], anchors[image][chosen]
+            )
+            boxes, kept = clip_boxes_to_image(boxes, size, remove_empty=True)
+            chosen = chosen[kept]
+            first = non_max_suppression(boxes, best[chosen], self.nms_thresh, self.detections_per_img, box_iou)
+            boxes, chosen = boxes[first], chosen[first]
+            found.append(
+                {
+                    self.target_box_key: boxes,
+                    self.target_label_key: label[chosen],
+                    self.pred_score_key: best[chosen],
+                    "class_scores": scores[image][chosen],
+                    "corners": decode_landmarks(codes[image][chosen], anchors[image][chosen]),
+                }
+            )
+        return found

@@ -1,0 +1,112 @@
+"""Step 1's network: RetinaNet (Lin et al. 2017) from MONAI's parts, with a landmark branch as in RetinaFace (Deng et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.apps.detection.networks.retinanet_network import RetinaNet
+from monai.networks.blocks.feature_pyramid_network import FeaturePyramidNetwork
+from monai.networks.layers.factories import Conv
+from monai.networks.nets import ResNet
+from torch import Tensor, nn
+
+#: Corners of a body, each with a row and a column.
+LANDMARK_CHANNELS = 8
+
+
+class ResNetFPN(nn.Module):
+    """Feature pyramid over a small ResNet.
+
+    MONAI's own ``resnet_fpn_feature_extractor`` needs torchvision, which does not import on CPU-only torch; this joins the
+    same two MONAI parts.
+
+    Args:
+        layers: residual blocks in each of the four stages.
+        widths: channels of each stage.
+        out_channels: channels of the pyramid.
+        in_channels: channels of the image.
+        returned_stages: stages (1 to 4) that the pyramid returns; stage k has stride 2 ** (k + 1).
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] = (2, 2, 2, 2),
+        widths: Sequence[int] = (32, 64, 128, 256),
+        out_channels: int = 64,
+        in_channels: int = 1,
+        returned_stages: Sequence[int] = (2, 3, 4),
+    ) -> None:
+        super().__init__()
+        self.body = ResNet(
+            "basic",
+            list(layers),
+            list(widths),
+            spatial_dims=2,
+            n_input_channels=in_channels,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            feed_forward=False,
+        )
+        self.returned_stages = tuple(returned_stages)
+        self.fpn = FeaturePyramidNetwork(2, [widths[s - 1] for s in self.returned_stages], out_channels)
+        self.out_channels = out_channels
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature maps (B, out_channels, H / stride, W / stride), finest first, of images (B, C, H, W)."""
+        body = self.body
+        x = body.maxpool(body.act(body.bn1(body.conv1(images))))
+        stages: dict[str, Tensor] = {}
+        for number, stage in enumerate((body.layer1, body.layer2, body.layer3, body.layer4), start=1):
+            x = stage(x)
+            if number in self.returned_stages:
+                stages[str(number)] = x
+        return self.fpn(stages)
+
+
+class LandmarkRetinaNet(RetinaNet):
+    """RetinaNet with a third output beside classes and boxes: the four corners of the body in each box.
+
+    The corners share the box branch's features, so they cost one convolution. ``forward`` returns a dictionary of lists of
+    maps (one a pyramid level), (B, anchors * channels, H, W):
+        ``classification``: logits, num_classes channels;
+        ``box_regression``: box codes, 4 channels;
+        ``landmark_regression``: corners as (row, column) offsets from the anchor's centre in units of its size, 8 channels.
+
+    Args:
+        num_classes: names of bodies.
+        num_anchors: anchors at each place.
+        feature_extractor: gives the feature maps; has ``out_channels``.
+        size_divisible: images' sides must be multiples of it.
+    """
+
+    landmark_key = "landmark_regression"
+
+    def __init__(self, num_classes: int, num_anchors: int, feature_extractor: nn.Module, size_divisible: int = 32) -> None:
+        super().__init__(2, num_classes, num_anchors, feature_extractor, size_divisible)
+        channels = self.feature_map_channels
+        self.landmark_head = Conv[Conv.CONV, 2](channels, num_anchors * LANDMARK_CHANNELS, kernel_size=3, padding=1)
+        nn.init.normal_(self.landmark_head.weight, std=0.01)
+        nn.init.zeros_(self.landmark_head.bias)
+
+    def forward(self, images: Tensor) -> dict[str, list[Tensor]]:
+        """See the class."""
+        maps = list(self.feature_extractor(images).values())
+        shared = [self.regression_head.conv(m) for m in maps]
+        return {
+            self.cls_key: self.classification_head(maps),
+            self.box_reg_key: [self.regression_head.bbox_reg(s) for s in shared],
+            self.landmark_key: [self.landmark_head(s) for s in shared],
+        }
+
+
+def encode_landmarks(corners: Tensor, anchors: Tensor) -> Tensor:
+    """(N, 8) codes of corners (N, 4, 2), given as (row, column), against anchors (N, 4)."""
+    center, size = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
+    return ((corners - center[:, None]) / size[:, None]).flatten(1)
+
+
+def decode_landmarks(codes: Tensor, anchors: Tensor) -> Tensor:
+    """(N, 4, 2) corners as (row, column), from codes (N, 8) and anchors (N, 4)."""
+    center, size = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
+    return codes.view(-1, 4, 2).to(torch.float32) * size[:, None] + center[:, None]
