@@ -127,7 +127,8 @@ class SlicePlane:
         """(column, row) (..., 2) of the foot of each point (..., 3) on the plane."""
         d = np.asarray(points_lps_mm, dtype=np.float64) - self.origin_lps_mm
         return np.stack(
-            [d @ self.row_direction / self.pixel_spacing_mm[1], d @ self.column_direction / self.pixel_spacing_mm[0]], axis=-1
+            [d @ self.row_direction / self.pixel_spacing_mm[1], d @ self.column_direction / self.pixel_spacing_mm[0]],
+            axis=-1,
         )
 
     def signed_distance_mm(self, points_lps_mm: ArrayLike) -> Array:

@@ -15,8 +15,8 @@ LEVELS: tuple[str, ...] = (
     "S5", "S4", "S3", "S2", "S1", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7",
 )  # fmt: skip
 
-# Mean body height, depth and width (mm) and height of the disk below, after Gilad and Nissan (Spine 1986;11:1002), Wolf et
-# al. (Eur Spine J 2001;10:348) and Hong et al. (Eur Spine J 2010;19:1195), rounded; sacral values are for its segments.
+# Body height, depth, width and height of the disk below, in mm: typical of adults, rounded by hand and no fit to any one
+# morphometric study. Sacral values are for its segments.
 _SIZES: dict[str, tuple[float, float, float, float]] = {
     "S5": (15, 9, 24, 1.0), "S4": (17, 11, 30, 1.0), "S3": (20, 14, 38, 1.5), "S2": (24, 18, 46, 2.0),
     "S1": (29, 27, 52, 4.0), "L5": (27.5, 35, 51, 10.0), "L4": (27.5, 35, 49, 11.0), "L3": (28, 34.5, 46, 10.5),
@@ -24,7 +24,7 @@ _SIZES: dict[str, tuple[float, float, float, float]] = {
     "T10": (22.5, 29, 34, 5.0), "T9": (21.5, 28, 32, 4.5), "T8": (21, 27, 31, 4.5), "T7": (20.5, 26, 30, 4.5),
 }  # fmt: skip
 
-# Mean tilt of each body in the sagittal plane, degrees that its upper end leans forward (lordosis; supine).
+# Tilt of each body in the sagittal plane, degrees that its upper end leans forward (lordosis, lying down).
 _TILT_DEG: dict[str, float] = {
     "S5": 34, "S4": 48, "S3": 57, "S2": 53, "S1": 43, "L5": 22, "L4": 8, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
     "T11": -11, "T10": -8, "T9": -4, "T8": 0, "T7": 5,

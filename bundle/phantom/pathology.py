@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 #: Tissue beyond the rim by less than this is not called anything (readers differ below it).
 BEYOND_RIM_MM = 1.5
 _DIRECTIONS_DEG = np.arange(360.0) - 180.0
 
-#: Share of normal, bulging and herniated disks by level, after Pan et al. 2021 (their Table 1, rounded).
+#: Share of normal, bulging and herniated disks by level: more toward the sacrum, as in every series; set by hand, so
+#: that each class is frequent enough to learn at each level.
 PREVALENCE: Mapping[str, tuple[float, float, float]] = {
     "L1-L2": (0.70, 0.20, 0.10),
     "L2-L3": (0.60, 0.28, 0.12),

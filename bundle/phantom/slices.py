@@ -1,4 +1,4 @@
-"""Training slices of the phantom, rendered on the fly: every index is another patient, the same index always the same one."""
+"""Training slices of the phantom, rendered on the fly; the same index always gives the same slice."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class VertebraSlices(Dataset):
         length: number of items.
         seed: of the first item; item ``i`` is the same for the same ``seed + i``, whatever the length.
         size_px: side of the images.
+        spacing_mm: mean and standard deviation of the pixel size, which with ``size_px`` is the field of view.
         contrasts: shares of the protocols.
         randomised: chance of random tissue brightness instead (see sample_contrast).
         negatives: share of images without any labelled body: heads, empty fields, coronal and axial planes.
@@ -81,6 +82,7 @@ class VertebraSlices(Dataset):
         length: int,
         seed: int = 0,
         size_px: int = 256,
+        spacing_mm: tuple[float, float] = (1.17, 0.23),
         contrasts: Mapping[str, float] = DEFAULT_CONTRASTS,
         randomised: float = 0.15,
         negatives: float = 0.08,
@@ -89,6 +91,7 @@ class VertebraSlices(Dataset):
         self.length = int(length)
         self.seed = int(seed)
         self.size_px = int(size_px)
+        self.spacing_mm = (float(spacing_mm[0]), float(spacing_mm[1]))
         self.contrasts = dict(contrasts)
         self.randomised = float(randomised)
         self.negatives = float(negatives)
@@ -119,7 +122,8 @@ class VertebraSlices(Dataset):
             return [empty_field((self.size_px, self.size_px), rng) for _ in contrasts], targets([])
         patient = sample_spine(int(rng.integers(2**31)))
         painter = HeadPainter(int(rng.integers(2**31))) if kind == "head" else Painter(patient)
-        field_of_view_mm = float(np.clip(rng.normal(300, 60), 170, 460))
+        mean, spread = self.spacing_mm
+        field_of_view_mm = self.size_px * float(np.clip(rng.normal(mean, spread), 0.55 * mean, 1.6 * mean))
         level = str(rng.choice(["L5", "L4", "L3", "L2", "L1"]))
         center = np.zeros(3) if kind == "head" else patient.body(level).center_lps_mm
         if kind in ("coronal", "axial"):

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: (T1 ms, T2 ms, proton density) at 1.5 T. Rounded from Stanisz et al., Magn Reson Med 2005;54:507 and de Bazelaire et al.,
-#: Radiology 2004;230:652; bone, ligament and flowing blood are set by their look, since they have next to no signal.
+#: (T1 ms, T2 ms, proton density) at 1.5 T: typical values, rounded; for measured ones see Stanisz et al., Magn Reson Med
+#: 2005;54:507 and de Bazelaire et al., Radiology 2004;230:652. Bone, ligament and flowing blood are set by their look, since
+#: they have next to no signal.
 _RELAXATION: dict[str, tuple[float, float, float]] = {
     "air": (1000.0, 10.0, 0.0),
     "fat": (290.0, 85.0, 0.95),

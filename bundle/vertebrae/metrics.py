@@ -19,7 +19,7 @@ from bundle.statistics import bootstrap_interval
 class VertebraMetrics(Metric):
     """Scores of a detector over a set of images, each from another patient.
 
-    ``compute`` returns, each with the ends of its 95% bootstrap interval under ``<name>_low`` and ``<name>_high`` but for AP:
+    ``compute`` returns, each but AP with its 95% bootstrap interval, ``<name>_low`` and ``<name>_high``:
         ``named``: share of true bodies that a detection overlaps (IoU over ``iou``) with the right name;
         ``found``: the same, whatever the name;
         ``images_named``: share of images in which every lumbar body in view (L1-L5) is found and named right;

@@ -1,4 +1,4 @@
-"""Step 1's network: RetinaNet (Lin et al. 2017) from MONAI's parts, with a landmark branch as in RetinaFace (Deng et al. 2020)."""
+"""Step 1's network: RetinaNet from MONAI parts, with a landmark branch as in RetinaFace (Deng et al. 2020)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,91 @@
+"""Step 2: every axial slice to its disk, or to none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bundle.disks.types import SliceMatch
+from bundle.geometry import Disk
+from bundle.study.types import StudyImage
+
+
+class SliceMatcher:
+    """Matches axial slices to disks by geometry, and chooses each disk's slices.
+
+    A slice is followed to the line that runs along a disk's normal through its back part, where canal and nerve roots are.
+    It belongs to the disk if it crosses that line between the disk's endplates; a slice that crosses it in a vertebral body
+    belongs to none. So a slice that cuts two levels at once, being steep, is judged where it matters.
+
+    Args:
+        back_share: where the line stands, as a share of the way from the disk's front to its back edge.
+        tolerance_mm: a slice may pass this far outside the endplates: about a third of the usual slice thickness, since a
+            slice shows tissue half its thickness away.
+        max_angle_deg: a slice tilted more against the disk belongs to none. L5-S1 is often taken with the tilt of L4-L5,
+            which leaves 20 to 30 degrees.
+        angle_cost_mm: in the choice of the best slice, ten degrees of tilt count as much as this many mm of distance.
+    """
+
+    def __init__(
+        self,
+        back_share: float = 0.75,
+        tolerance_mm: float = 1.0,
+        max_angle_deg: float = 40.0,
+        angle_cost_mm: float = 0.5,
+    ) -> None:
+        self.back_share = float(back_share)
+        self.tolerance_mm = float(tolerance_mm)
+        self.max_angle_deg = float(max_angle_deg)
+        self.angle_cost_mm = float(angle_cost_mm)
+
+    def __call__(self, images: Sequence[StudyImage], disks: Mapping[str, Disk]) -> tuple[SliceMatch, ...]:
+        """A match for every image that has a plane, in the images' order."""
+        sliced = [(image, image.plane) for image in images if image.plane is not None]
+        if not disks:
+            return tuple(SliceMatch(image, None, None, None, None) for image, _ in sliced)
+        if not sliced:
+            return ()
+        levels = list(disks)
+        normals = np.stack([disks[n].normal_lps for n in levels])  # (D, 3)
+        points = np.stack(
+            [disks[n].front_lps_mm + self.back_share * (disks[n].back_lps_mm - disks[n].front_lps_mm) for n in levels]
+        )
+        reach = np.array([disks[n].height_mm / 2 for n in levels]) + self.tolerance_mm
+        plane_normals = np.stack([plane.normal for _, plane in sliced])  # (S, 3)
+        origins = np.stack([plane.origin_lps_mm for _, plane in sliced])
+        cosine = plane_normals @ normals.T  # (S, D)
+        below = np.sum((points[None] - origins[:, None]) * plane_normals[:, None], axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Millimetres along the disk's normal from its reference point up to where the slice crosses the line.
+            crossing = np.where(np.abs(cosine) > 1e-3, -below / cosine, np.inf)
+        angle = np.degrees(np.arccos(np.clip(np.abs(cosine), 0, 1)))
+        met = np.isfinite(crossing)
+        where = points[None] + np.where(met, crossing, 0.0)[..., None] * normals[None]
+        on_image = np.stack([plane.contains_px(plane.to_pixel(w)) for (_, plane), w in zip(sliced, where, strict=True)])
+        allowed = met & on_image & (angle <= self.max_angle_deg)
+        excess = np.where(allowed, np.abs(crossing) - reach, np.inf)
+        matches = []
+        for s, (image, _) in enumerate(sliced):
+            inside = int(np.argmin(excess[s]))
+            nearest = inside if np.isfinite(excess[s, inside]) else int(np.argmin(np.abs(crossing[s])))
+            belongs = excess[s, inside] <= 0
+            distance = float(crossing[s, nearest])
+            matches.append(
+                SliceMatch(
+                    image,
+                    levels[inside] if belongs else None,
+                    distance if np.isfinite(distance) else None,
+                    float(angle[s, nearest]),
+                    float(abs(excess[s, nearest])) if np.isfinite(excess[s, nearest]) else None,
+                )
+            )
+        return tuple(matches)
+
+    def best_first(self, matches: Sequence[SliceMatch], level: str) -> tuple[SliceMatch, ...]:
+        """The slices of a disk, the best first: nearest to its middle, and least tilted against it."""
+
+        def cost(match: SliceMatch) -> float:
+            return abs(match.distance_mm or 0.0) + self.angle_cost_mm * (match.angle_deg or 0.0) / 10
+
+        return tuple(sorted((m for m in matches if m.level == level), key=cost))

@@ -1,0 +1,151 @@
+"""Training ROIs of the phantom's disks, rendered on the fly; the same index always gives the same ROI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bundle.geometry import DISK_LEVELS, Disk, SlicePlane, unit
+from bundle.phantom.anatomy import DiskShape, sample_spine
+from bundle.phantom.mr import paint_slice, sample_acquisition, scan
+from bundle.phantom.paint import Painter
+from bundle.phantom.pathology import PREVALENCE
+from bundle.phantom.slices import draw
+from bundle.phantom.tissues import sample_contrast
+
+FINDINGS: tuple[str, ...] = ("normal", "bulge", "herniation")
+ROI_CONTRASTS: Mapping[str, float] = {"T2": 0.8, "T2FS": 0.1, "T1": 0.1}
+
+
+class RoiPlacer(Protocol):
+    """Who decides where an ROI lies: the reading's own bundle.disks.roi.RoiCropper, so that training sees what it will see."""
+
+    def axial_square(self, disk: Disk, plane: SlicePlane) -> SlicePlane:
+        """The ROI of ``disk`` in an axial plane."""
+        ...
+
+    def sagittal_square(self, disk: Disk, plane: SlicePlane) -> SlicePlane:
+        """The ROI of ``disk`` in a sagittal plane."""
+        ...
+
+
+class DiskRois(Dataset):
+    """Axial and sagittal ROIs of disks, three neighbouring slices each, with the disk's class.
+
+    Five consecutive items are the five disks of one patient, from L1-L2 down. An item is a dictionary: ``axial`` and
+    ``sagittal`` (3, size, size) float32 brightness; ``label`` index into FINDINGS; ``level`` index into DISK_LEVELS;
+    ``patient`` a number.
+
+    Args:
+        patients: number of patients; there are five items each.
+        placer: lays the ROIs.
+        seed: of the first patient.
+        contrasts: shares of the protocols.
+        randomised: chance of random tissue brightness instead (see sample_contrast).
+        prevalence: shares of the classes by level.
+        placement_mm: standard deviation of the error of the disk's place along each axis, as a detector would make it.
+        placement_deg: the same of its tilt.
+        slice_tilt_deg: standard deviation of the angle between slice and disk.
+    """
+
+    def __init__(
+        self,
+        patients: int,
+        placer: RoiPlacer,
+        seed: int = 0,
+        contrasts: Mapping[str, float] = ROI_CONTRASTS,
+        randomised: float = 0.1,
+        prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+        placement_mm: float = 1.2,
+        placement_deg: float = 2.5,
+        slice_tilt_deg: float = 5.0,
+    ) -> None:
+        self.patients = int(patients)
+        self.placer = placer
+        self.seed = int(seed)
+        self.contrasts = dict(contrasts)
+        self.randomised = float(randomised)
+        self.prevalence = prevalence
+        self.placement_mm = float(placement_mm)
+        self.placement_deg = float(placement_deg)
+        self.slice_tilt_deg = float(slice_tilt_deg)
+        self._last: tuple[int, Painter] | None = None
+
+    def __len__(self) -> int:
+        return self.patients * len(DISK_LEVELS)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        patient, level = divmod(index, len(DISK_LEVELS))
+        if self._last is None or self._last[0] != patient:
+            seed = int(np.random.default_rng([self.seed, patient]).integers(2**31))
+            self._last = (patient, Painter(sample_spine(seed, self.prevalence)))
+        painter = self._last[1]
+        shape = painter.spine.disks[DISK_LEVELS[level]]
+        rng = np.random.default_rng([self.seed, patient, level])
+        return {
+            "axial": self._axial(rng, painter, shape),
+            "sagittal": self._sagittal(rng, painter, shape),
+            "label": FINDINGS.index(shape.pathology.finding),
+            "level": level,
+            "patient": patient,
+        }
+
+    def _axial(self, rng: np.random.Generator, painter: Painter, shape: DiskShape) -> Tensor:
+        left, posterior, up = shape.axes
+        tilt, lean = np.radians(rng.normal(0, (self.slice_tilt_deg, 0.5 * self.slice_tilt_deg)))
+        normal = unit(up + np.tan(tilt) * posterior + np.tan(lean) * left)
+        row = unit(left - (left @ normal) * normal)
+        column = np.cross(normal, row)
+        # The best slice of a stack lies within half a step of the disk's middle.
+        step = float(rng.uniform(3.3, 5.0))
+        offset = float(rng.uniform(-0.5, 0.5)) * min(step, 0.9 * shape.gap_mm)
+        center = shape.disk.center_lps_mm + 0.5 * shape.half_depth_mm * posterior + offset * normal
+        seen = self._misplaced(rng, shape.disk)
+        planes = [SlicePlane(center - k * step * normal, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
+        return self._render(rng, painter, [(self.placer.axial_square(seen, p), p.thickness_mm) for p in planes])
+
+    def _sagittal(self, rng: np.random.Generator, painter: Painter, shape: DiskShape) -> Tensor:
+        turn, roll = np.radians(rng.normal(0, (4.0, 3.0)))
+        row = unit([np.sin(turn), np.cos(turn), 0.0])
+        column = unit([np.sin(roll), 0.0, -1.0])
+        column = unit(column - (column @ row) * row)
+        across = np.cross(column, row)  # to the patient's left
+        step = float(rng.uniform(3.5, 5.0))
+        center = shape.disk.center_lps_mm + float(rng.uniform(-0.5, 0.5)) * step * across
+        seen = self._misplaced(rng, shape.disk)
+        planes = [SlicePlane(center + k * step * across, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
+        return self._render(rng, painter, [(self.placer.sagittal_square(seen, p), p.thickness_mm) for p in planes])
+
+    def _misplaced(self, rng: np.random.Generator, disk: Disk) -> Disk:
+        """The disk where a detector might put it."""
+        shift = rng.normal(0, self.placement_mm, 3)
+        turn = np.radians(rng.normal(0, self.placement_deg))
+        posterior = unit(disk.posterior_lps + np.tan(turn) * disk.normal_lps)
+        normal = unit(disk.normal_lps - (disk.normal_lps @ posterior) * posterior)
+        half = disk.depth_mm / 2 + rng.normal(0, 0.5 * self.placement_mm)
+        center = disk.center_lps_mm + shift
+        return replace(
+            disk,
+            center_lps_mm=center,
+            normal_lps=normal,
+            front_lps_mm=center - half * posterior,
+            back_lps_mm=center + half * posterior,
+        )
+
+    def _render(self, rng: np.random.Generator, painter: Painter, squares: list[tuple[SlicePlane, float | None]]) -> Tensor:
+        contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
+        acquisition = sample_acquisition(rng)
+        images = []
+        for square, thickness in squares:
+            plane = replace(square, thickness_mm=thickness)
+            painted = paint_slice(painter, plane, contrast)
+            images.append(scan(painter, plane, painted, acquisition, int(rng.integers(2**31)))[0])
+        return torch.stack(images)

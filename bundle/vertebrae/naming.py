@@ -1,0 +1,129 @@
+"""Names as a decision over the whole column: the order of bodies is known, so one name settles the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.geometry import BODY_LEVELS
+
+_TOP = len(BODY_LEVELS) - 1  # stands for every body above T12, so it may follow itself
+_S1 = BODY_LEVELS.index("S1")
+_NEVER = 1e6
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Names of bodies.
+
+    Args:
+        levels: (N,) index into BODY_LEVELS of each body, -1 for what is no body of the column.
+        margin: log-likelihood by which these names beat the best that differ in a lumbar body or S1; near 0 is a toss-up.
+    """
+
+    levels: NDArray[np.int64]
+    margin: float
+
+
+class ChainNamer:
+    """Order-consistent names of the bodies of one column, by dynamic programming from the sacrum up.
+
+    Going up, a body's name follows that of the body below; where the distance to it is that of two or three bodies, names
+    are left out, so that a missed body does not shift those above it. What fits no chain is dropped.
+
+    Args:
+        floor: class scores below it count as this much, so that one bad score cannot forbid a name.
+        drop_cost: log-likelihood that it costs to leave a detection of score 1 out of the chain, in proportion to its score.
+        spacing_spread: tolerance of the distance between neighbours, as the standard deviation of its logarithm.
+        max_missing: most bodies that may be missing between two that were found.
+        missing_cost: log-likelihood that each missing body costs.
+    """
+
+    def __init__(
+        self,
+        floor: float = 0.02,
+        drop_cost: float = 5.0,
+        spacing_spread: float = 0.22,
+        max_missing: int = 2,
+        missing_cost: float = 2.0,
+    ) -> None:
+        self.floor = float(floor)
+        self.drop_cost = float(drop_cost)
+        self.spacing_spread = float(spacing_spread)
+        self.max_missing = int(max_missing)
+        self.missing_cost = float(missing_cost)
+
+    def __call__(self, centers: NDArray, heights: NDArray, class_scores: NDArray) -> Naming:
+        """Names of the bodies of one column.
+
+        Args:
+            centers: (N, 2) column and row of each body, in any unit; rows grow to the feet.
+            heights: (N,) height of each body in the same unit.
+            class_scores: (N, len(BODY_LEVELS)) score of each name, 0 to 1.
+        """
+        n = len(centers)
+        if n == 0:
+            return Naming(np.zeros(0, dtype=np.int64), 0.0)
+        order = np.argsort(-np.asarray(centers)[:, 1], kind="stable")  # from the feet up
+        likelihood = np.log(np.clip(np.asarray(class_scores, dtype=np.float64)[order], self.floor, 1.0))
+        cost = self.drop_cost * np.asarray(class_scores, dtype=np.float64)[order].max(1)
+        step = self._steps(np.asarray(centers, dtype=np.float64)[order], np.asarray(heights, dtype=np.float64)[order])
+        best, path = self._best_path(likelihood, cost, step)
+        # The rival differs in at least one body that matters: forbid the names of the winner there, one at a time.
+        rival = -np.inf
+        for body in np.flatnonzero((path >= _S1) & (path <= BODY_LEVELS.index("L1"))):
+            other = likelihood.copy()
+            other[body, path[body]] = -np.inf
+            dropped = cost.copy()
+            dropped[body] = _NEVER  # it must keep a name, and another one
+            rival = max(rival, self._best_path(other, dropped, step)[0])
+        levels = np.full(n, -1, dtype=np.int64)
+        levels[order] = path
+        return Naming(levels, float(best - rival))
+
+    def _steps(self, centers: NDArray, heights: NDArray) -> NDArray:
+        """(N, N, max_missing + 1) log-likelihood of the distance from body i up to j with so many bodies between."""
+        distance = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+        # Height of a body and its disk; sacral segments touch, so theirs is a little too long, which the spread forgives.
+        usual = 1.28 * (heights[:, None] + heights[None]) / 2
+        between = np.arange(1, self.max_missing + 2)
+        off = np.log(np.maximum(distance, 1e-6)[..., None] / (usual[..., None] * between)) / self.spacing_spread
+        return -0.5 * off**2 - self.missing_cost * (between - 1)
+
+    def _best_path(self, likelihood: NDArray, cost: NDArray, step: NDArray) -> tuple[float, NDArray]:
+        """Score and (N,) names, -1 where dropped, of the best chain through bodies in order from the feet up."""
+        n, k = likelihood.shape
+        before = np.concatenate([[0.0], np.cumsum(cost)])  # cost of dropping all bodies below
+        score = np.full((n, k), -np.inf)
+        back = np.full((n, k, 2), -1)
+        for j in range(n):
+            score[j] = likelihood[j] - before[j]
+            for i in range(j):
+                dropped = float(np.sum(cost[i + 1 : j]))
+                for between in range(self.max_missing + 1):
+                    moved = np.full(k, -np.inf)
+                    source = np.full(k, -1)
+                    up = between + 1
+                    if up < k:
+                        moved[up:], source[up:] = score[i, : k - up], np.arange(k - up)
+                    # Above T12 every body has the same name; reaching it takes at least the steps to the first of them.
+                    for s in range(max(k - 1 - up, 0), k):
+                        if score[i, s] > moved[_TOP]:
+                            moved[_TOP], source[_TOP] = score[i, s], s
+                    total = moved + step[i, j, between] + likelihood[j] - dropped
+                    better = total > score[j]
+                    score[j] = np.where(better, total, score[j])
+                    back[j][better] = np.stack([np.full(k, i), source], axis=-1)[better]
+        after = before[-1] - before[1:]
+        end = score - after[:, None]
+        if not np.isfinite(end).any() or end.max() < -before[-1]:
+            return -float(before[-1]), np.full(n, -1)
+        body, name = np.unravel_index(int(np.argmax(end)), end.shape)
+        path = np.full(n, -1)
+        best = float(end[body, name])
+        while body >= 0:
+            path[body] = name
+            body, name = back[body, name]
+        return best, path
