@@ -1,0 +1,113 @@
+"""NIfTI volumes, and PNG and JPG pictures, as series."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.geometry import SlicePlane
+from bundle.study.files import StudyFile
+from bundle.study.frames import Frame
+from bundle.study.types import Series, StudyError, StudyImage
+
+PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg"})
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name is that of a PNG or JPG."""
+    return path.suffix.lower() in PICTURE_ENDINGS
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file's name is that of a NIfTI volume."""
+    return path.name.lower().endswith(NIFTI_ENDINGS)
+
+
+def read_picture(file: StudyFile) -> Series:
+    """A PNG or JPG as a series of one sagittal slice without a place in the patient.
+
+    Raises:
+        StudyError: it cannot be decoded.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    def pixels() -> NDArray[np.float32]:
+        try:
+            with file.open() as stream, Image.open(stream) as picture:
+                if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F", "L"):
+                    return np.asarray(picture, dtype=np.float32)
+                return np.asarray(picture.convert("L"), dtype=np.float32)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise StudyError(f"{file.path}: the picture cannot be decoded ({type(error).__name__})") from error
+
+    shape = pixels().shape  # decoded at once: a damaged picture is refused here and not in the middle of a reading
+    image = StudyImage(file.path.name, None, pixels, file.path, (int(shape[0]), int(shape[1])))
+    return Series(file.path.name, (image,), ((0,),), "sagittal", "unknown", file.path.name)
+
+
+def read_nifti(file: StudyFile, study_uid: str) -> list[Frame]:
+    """The slices of a NIfTI volume: across the thickest voxel axis, else across the axis nearest to left-right.
+
+    Of a time series the first volume is taken.
+
+    Raises:
+        StudyError: it cannot be read, or is no volume.
+    """
+    import nibabel
+
+    @cache
+    def volume() -> NDArray[np.float32]:
+        try:
+            with file.open() as stream:
+                payload = stream.read()
+            if payload[:2] == b"\x1f\x8b":
+                import gzip
+
+                payload = gzip.decompress(payload)
+            image = nibabel.Nifti1Image.from_bytes(payload)
+            data = np.asarray(image.dataobj, dtype=np.float32)
+        except Exception as error:  # whatever the library raises on a damaged file, the user gets one line
+            raise StudyError(f"{file.path}: the NIfTI volume cannot be read ({type(error).__name__})") from error
+        while data.ndim > 3:
+            data = data[..., 0]
+        if data.ndim != 3 or min(data.shape) < 1:
+            raise StudyError(f"{file.path}: not a volume of slices")
+        affines.append(np.asarray(image.affine, dtype=np.float64))
+        return data
+
+    affines: list[NDArray[np.float64]] = []
+    data = volume()
+    to_lps = _RAS_TO_LPS @ affines[0]
+    axes_mm = np.linalg.norm(to_lps[:3, :3], axis=0)
+    if not np.isfinite(to_lps).all() or axes_mm.min() < 1e-6:
+        raise StudyError(f"{file.path}: the NIfTI affine is not valid")
+    thick = axes_mm.max() > 1.5 * np.median(axes_mm)
+    across = int(np.argmax(axes_mm if thick else np.abs(to_lps[0, :3]) / axes_mm))
+    column_axis, row_axis = (a for a in range(3) if a != across)  # columns run along the first of the two, rows the second
+
+    def pixels(index: int) -> NDArray[np.float32]:
+        picture = np.take(volume(), index, axis=across)
+        return np.ascontiguousarray(np.nan_to_num(picture.T))
+
+    shape = (data.shape[row_axis], data.shape[column_axis])
+    frames = []
+    for index in range(data.shape[across]):
+        try:
+            plane = SlicePlane(
+                to_lps[:3, 3] + index * to_lps[:3, across],
+                to_lps[:3, column_axis],
+                to_lps[:3, row_axis],
+                (float(axes_mm[row_axis]), float(axes_mm[column_axis])),
+                shape,
+                float(axes_mm[across]),
+            )
+        except ValueError as error:
+            raise StudyError(f"{file.path}: the NIfTI affine is not valid ({error})") from error
+        name = file.path.name
+        frames.append(Frame(study_uid, name, f"{name}#{index + 1}", plane, partial(pixels, index), file.path, name))
+    return frames
