@@ -56,12 +56,8 @@ class DiskClassifier:
         result = list(readings)
         if judged:
             views = [
-                stack_views(
-                    None if readings[k].axial is None else readings[k].axial.pixels,
-                    None if readings[k].sagittal is None else readings[k].sagittal.pixels,
-                    self.size_px,
-                )
-                for k in judged
+                stack_views(axial.pixels if axial else None, sagittal.pixels if sagittal else None, self.size_px)
+                for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
             ]
             with torch.inference_mode():
                 logits = self.network(torch.stack(views).to(self.device)).float().cpu()

@@ -51,5 +51,6 @@ class DiskLocator:
             front, back = middle - half * backward, middle + half * backward
         posterior = unit(back - front)
         normal = unit(joining - (joining @ posterior) * posterior)
-        height = float(np.clip(((top - bottom) @ normal).mean(), *self.height_mm))
-        return Disk(level, (front + back) / 2, normal, front, back, height)
+        front_height, back_height = np.clip((top - bottom) @ normal, *self.height_mm)
+        height, wedge = float(front_height + back_height) / 2, float(front_height - back_height)
+        return Disk(level, (front + back) / 2, normal, front, back, height, wedge)

@@ -20,8 +20,7 @@ class SliceMatcher:
 
     Args:
         back_share: where the line stands, as a share of the way from the disk's front to its back edge.
-        tolerance_mm: a slice may pass this far outside the endplates: about a third of the usual slice thickness, since a
-            slice shows tissue half its thickness away.
+        tolerance_mm: the middle of a slice may pass this far outside the endplates and still belong to the disk.
         max_angle_deg: a slice tilted more against the disk belongs to none. L5-S1 is often taken with the tilt of L4-L5,
             which leaves 20 to 30 degrees.
         angle_cost_mm: in the choice of the best slice, ten degrees of tilt count as much as this many mm of distance.
@@ -30,7 +29,7 @@ class SliceMatcher:
     def __init__(
         self,
         back_share: float = 0.75,
-        tolerance_mm: float = 1.0,
+        tolerance_mm: float = 0.0,
         max_angle_deg: float = 40.0,
         angle_cost_mm: float = 0.5,
     ) -> None:
@@ -51,7 +50,7 @@ class SliceMatcher:
         points = np.stack(
             [disks[n].front_lps_mm + self.back_share * (disks[n].back_lps_mm - disks[n].front_lps_mm) for n in levels]
         )
-        reach = np.array([disks[n].height_mm / 2 for n in levels]) + self.tolerance_mm
+        reach = np.array([disks[n].height_at_mm(self.back_share) / 2 for n in levels]) + self.tolerance_mm
         plane_normals = np.stack([plane.normal for _, plane in sliced])  # (S, 3)
         origins = np.stack([plane.origin_lps_mm for _, plane in sliced])
         cosine = plane_normals @ normals.T  # (S, D)

@@ -53,8 +53,9 @@ def resample_plane(image: NDArray, source: SlicePlane, target: SlicePlane, outsi
     sigma = 0.45 * np.sqrt(np.maximum(step**2 - 1, 0))
     if sigma.max() > 0.1:
         pixels = ndimage.gaussian_filter(pixels, sigma, mode="nearest")
+    # Not "constant": a rounding error beyond the outer pixels' centres would blank the whole outer row there.
     return ndimage.affine_transform(
-        pixels, matrix, offset, output_shape=target.shape, order=1, mode="constant", cval=outside, output=np.float32
+        pixels, matrix, offset, output_shape=target.shape, order=1, mode="grid-constant", cval=outside, output=np.float32
     )
 
 

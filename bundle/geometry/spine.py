@@ -73,7 +73,8 @@ class Disk:
         normal_lps: (3,) unit vector across the disk's plane, pointing to the head.
         front_lps_mm: (3,) front (anterior) edge in the mid-sagittal plane.
         back_lps_mm: (3,) back (posterior) edge in the mid-sagittal plane.
-        height_mm: mean distance of the two endplates.
+        height_mm: mean distance of the two endplates, from the front to the back edge.
+        wedge_mm: how much less the height is at the back edge than at the front; a lordotic L5-S1 has 5 mm and more.
     """
 
     level: str
@@ -82,6 +83,11 @@ class Disk:
     front_lps_mm: Array
     back_lps_mm: Array
     height_mm: float
+    wedge_mm: float = 0.0
+
+    def height_at_mm(self, share: float) -> float:
+        """Distance of the endplates at a ``share`` of the way from the front (0) to the back edge (1); not below 0."""
+        return max(self.height_mm - (share - 0.5) * self.wedge_mm, 0.0)
 
     @property
     def depth_mm(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -235,7 +236,7 @@ def sample_spine(
         disk_level(upper.level, lower.level): _disk_between(
             upper, lower, disks[disk_level(upper.level, lower.level)].pathology
         )
-        for lower, upper in zip(bodies[:-1], bodies[1:], strict=True)
+        for lower, upper in pairwise(bodies)
     }
     conus_level = str(rng.choice(["T12", "L1", "L2"], p=[0.25, 0.55, 0.20]))
     conus = next(b for b in bodies if b.level == conus_level).center_lps_mm[2] + rng.normal(0, 6)
@@ -265,7 +266,7 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology) -> DiskSha
     depth = (upper.half_depth_mm[1] + lower.half_depth_mm[0]) / 2
     disk = Disk(
         disk_level(upper.level, lower.level), center, up, center - depth * posterior, center + depth * posterior,
-        float(heights.mean()),
+        float(heights.mean()), float(heights[0] - heights[1]),
     )  # fmt: skip
     return DiskShape(
         disk,
@@ -287,7 +288,7 @@ def _canal(rng: np.random.Generator, bodies: list[Body], disks: Mapping[str, Dis
     end_z = next(b for b in bodies if b.level == end).center_lps_mm[2]
     lumbosacral_gap = abs(rng.normal(3.0, 2.0))
     knots = []
-    for lower, upper in zip(bodies[:-1], bodies[1:], strict=True):
+    for lower, upper in pairwise(bodies):
         wall = lower.center_lps_mm + lower.axes[1] * float(lower.half_depth_at(np.zeros(1))[0])
         shape = disks[disk_level(upper.level, lower.level)]
         knots.append((wall, 1.2, lower.level))

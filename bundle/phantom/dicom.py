@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from bundle.phantom.anatomy import Spine
 from bundle.phantom.mr import PatientPainter
@@ -17,14 +17,15 @@ from bundle.phantom.paint import Painter
 from bundle.phantom.study import SeriesPlan, lumbar_examination, render
 from bundle.phantom.truth import as_dict, disk_at
 
-_MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+_MR_IMAGE_STORAGE = UID("1.2.840.10008.5.1.4.1.1.4")
 _SCALE = 1000.0  # stored value of the brightest tissue
 _SEQUENCE_TAGS = {"T1": ("SE", "SK"), "T2": ("SE", "SK"), "PD": ("SE", "SK"), "T2FS": ("SE", "SK"), "STIR": ("IR", "SK")}
 
 
-def uid(*names: object) -> str:
-    """The same UID for the same names."""
-    return generate_uid(entropy_srcs=["lumbar-disk-bundle phantom", *map(str, names)])
+def uid(*names: object) -> UID:
+    """The same UID for the same names, and another for others."""
+    # generate_uid joins its sources with nothing between them: 1, 11 and 11, 1 would be one UID.
+    return generate_uid(entropy_srcs=["lumbar-disk-bundle phantom", *(f"/{name}" for name in names)])
 
 
 def write_study(
@@ -46,10 +47,10 @@ def write_study(
     written = write_series(folder, Painter(spine), plans, f"{seed}-{spine.seed}", seed)
     truth = as_dict(spine)
     truth["axial_slices"] = [
-        {"sop_instance_uid": sop, "level": disk_at(spine, plane)}
+        {"sop_instance_uid": sop, "level": level, "margin_mm": round(margin, 2)}
         for plan, images in zip(plans, written, strict=True)
         if plan.description.endswith("tra")
-        for sop, plane in zip(images, plan.planes, strict=True)
+        for sop, (level, margin) in zip(images, (disk_at(spine, plane) for plane in plan.planes), strict=True)
     ]
     (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
     return truth
@@ -67,7 +68,7 @@ def write_series(
         name: tells this study from others: the UIDs and the made-up patient's ID follow from it.
         seed: of the noise.
     """
-    uids = []
+    uids: list[list[str]] = []
     for number, plan in enumerate(plans, start=1):
         where = folder / f"{number:02d}_{plan.description}"
         where.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,6 @@ class Painter:
         # Below the last segment the spine runs on backward and down; keep the slope so that soft tissue follows.
         smooth = np.convolve(np.pad(table[1], 40, mode="edge"), np.ones(81) / 81, mode="valid")
         self._canal = torch.tensor(np.vstack([table, smooth]), dtype=torch.float32, device=self.device)
-        s = spine.soft
         count = int(rng.integers(12, 18))
         angle, radius = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0.05, 0.75, count))
         self._roots = np.stack([radius * np.cos(angle), 0.35 + 0.6 * radius * np.sin(angle), rng.uniform(0, 6.3, count)], -1)
@@ -202,9 +201,9 @@ class Painter:
                 continue
             # Psoas grows from L1 to the pelvis and moves away from the spine.
             grow = torch.sigmoid((40 - z) / 28)
-            radius = 4 + 19 * grow * s["psoas"]
-            cu = 27 + 14 * grow + 6 * torch.sigmoid((-z - 60) / 15)
-            d = (1 - torch.sqrt(((u - cu) / radius) ** 2 + ((y - wall + 17 + 10 * grow) / (radius * 1.15)) ** 2)) * radius
+            thick = 4 + 19 * grow * s["psoas"]
+            away = 27 + 14 * grow + 6 * torch.sigmoid((-z - 60) / 15)
+            d = (1 - torch.sqrt(((u - away) / thick) ** 2 + ((y - wall + 17 + 10 * grow) / (thick * 1.15)) ** 2)) * thick
             canvas.paint(full, soft(d), "muscle")
             # Quadratus lumborum.
             d = (1 - torch.sqrt(((u - 56) / 16) ** 2 + ((y - wall - 3) / 9) ** 2)) * 9
@@ -269,9 +268,14 @@ class Painter:
             canvas.paint(where, soft(iliac - 1.5), "marrow")
 
     def _capsule(
-        self, canvas: Canvas, body: Body, ends: tuple[tuple[float, ...], tuple[float, ...]], radii: tuple[float, float, float],
-        tissue: str = "marrow", shell_mm: float = 1.2,
-    ) -> None:  # fmt: skip
+        self,
+        canvas: Canvas,
+        body: Body,
+        ends: tuple[tuple[float, ...], tuple[float, ...]],
+        radii: tuple[float, float, float],
+        tissue: str = "marrow",
+        shell_mm: float = 1.2,
+    ) -> None:
         """A rod between two points of the body's axes with elliptic section; bone where it has a shell."""
         p, q = np.asarray(ends[0]), np.asarray(ends[1])
         reach = float(np.linalg.norm(q - p)) / 2 + max(radii) + 1

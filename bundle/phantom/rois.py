@@ -24,7 +24,7 @@ ROI_CONTRASTS: Mapping[str, float] = {"T2": 0.8, "T2FS": 0.1, "T1": 0.1}
 
 
 class RoiPlacer(Protocol):
-    """Who decides where an ROI lies: the reading's own bundle.disks.roi.RoiCropper, so that training sees what it will see."""
+    """Who lays the ROIs: the reading's own bundle.disks.roi.RoiCropper, so that training sees what it will see."""
 
     def axial_square(self, disk: Disk, plane: SlicePlane) -> SlicePlane:
         """The ROI of ``disk`` in an axial plane."""

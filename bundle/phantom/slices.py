@@ -67,7 +67,7 @@ class VertebraSlices(Dataset):
 
     Args:
         length: number of items.
-        seed: of the first item; item ``i`` is the same for the same ``seed + i``, whatever the length.
+        seed: of all items; item ``i`` is the same for the same seed, whatever the length.
         size_px: side of the images.
         spacing_mm: mean and standard deviation of the pixel size, which with ``size_px`` is the field of view.
         contrasts: shares of the protocols.

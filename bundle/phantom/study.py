@@ -18,7 +18,7 @@ from bundle.phantom.tissues import spin_echo_signal
 
 @dataclass(frozen=True)
 class SeriesPlan:
-    """One series of an examination: its name, protocol, planes in the order in which they are taken, and scanner settings."""
+    """One series of an examination: name, protocol, planes in the order in which they are taken, and scanner settings."""
 
     description: str
     sequence: MrSequence
@@ -67,14 +67,16 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
         centered_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
         centered_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 1, 0]), 400, 128, 8.0),
     )
-    sagittal = sagittal_planes(middle + [0, 15, 0], 15, 4.4, 300.0, 320, float(rng.normal(0, 2)))
+    sagittal = sagittal_planes(middle + np.array([0.0, 15.0, 0.0]), 15, 4.4, 300.0, 320, float(rng.normal(0, 2)))
     axial: list[SlicePlane] = []
     for level, count in zip(DISK_LEVELS, slices_per_disk, strict=True):
         disk = spine.disks[level].disk
         # Stacks are tilted in the sagittal plane only, and never quite as the disk is.
         tilt = np.arctan2(disk.normal_lps[1], disk.normal_lps[2]) + np.radians(rng.normal(0, 2))
-        center = disk.center_lps_mm + rng.normal(0, 1.0) * disk.normal_lps + np.array([0.0, 18.0, 0.0])
-        axial.extend(axial_stack(center, np.array([0.0, np.sin(tilt), np.cos(tilt)]), count, 4.4, 180.0, 288))
+        normal = np.array([0.0, np.sin(tilt), np.cos(tilt)])
+        # The field of view reaches far behind the disk, in the slices' own plane.
+        center = disk.center_lps_mm + rng.normal(0, 1.0) * disk.normal_lps + 18.0 * np.cross(normal, [1.0, 0.0, 0.0])
+        axial.extend(axial_stack(center, normal, count, 4.4, 180.0, 288))
     return [
         SeriesPlan("localizer", MrSequence("T1", 20.0, 5.0), scout, acquisition),
         SeriesPlan("t2_tse_sag", MrSequence("T2", 3500.0, 100.0), sagittal, acquisition),

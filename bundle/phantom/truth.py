@@ -66,14 +66,19 @@ def vertebrae(spine: Spine, levels: tuple[str, ...] = LUMBAR_LEVELS) -> tuple[Ve
     )
 
 
-def disk_at(spine: Spine, plane: SlicePlane) -> str | None:
-    """Level of the disk that an axial slice passes through near the canal; None where it cuts a body there.
+def disk_at(spine: Spine, plane: SlicePlane) -> tuple[str | None, float]:
+    """Level of the disk that an axial slice passes through near the canal, and how sure that is.
 
     The slice is followed to the line through the back quarter of each disk, along the disk's normal: it belongs to the disk
-    whose two endplates lie on either side of it there.
+    whose two endplates lie on either side of it there; to none (None) where it cuts a body there.
+
+    Returns:
+        The level, and the millimetres along that line to the nearest endplate: a slice near 0 is borderline. Infinite for a
+        slice that meets no disk's line.
     """
-    for level in DISK_LEVELS:
-        shape = spine.disks[level]
+    level, margin = None, float("inf")
+    for name in DISK_LEVELS:
+        shape = spine.disks[name]
         normal = shape.axes[2]
         v = 0.5 * shape.half_depth_mm
         point = shape.disk.center_lps_mm + v * shape.axes[1]
@@ -81,10 +86,13 @@ def disk_at(spine: Spine, plane: SlicePlane) -> str | None:
         if abs(cosine) < 0.5:
             continue
         height = -float(plane.signed_distance_mm(point)) / cosine
-        column, row = plane.to_pixel(point + height * normal)
-        if abs(height) <= (shape.gap_mm - shape.wedge * v) / 2 and bool(plane.contains_px([column, row])):
-            return level
-    return None
+        if not bool(plane.contains_px(plane.to_pixel(point + height * normal))):
+            continue
+        inside = (shape.gap_mm - shape.wedge * v) / 2 - abs(height)
+        margin = min(margin, abs(inside))
+        if inside >= 0:
+            level = name
+    return level, margin
 
 
 def as_dict(spine: Spine) -> dict[str, Any]:
