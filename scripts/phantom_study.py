@@ -1,7 +1,7 @@
 """Writes digital lumbar spines as DICOM studies, each with its truth.
 
-    python -m scripts.phantom_study --output_dir docs/sample-study --seed 75
-    python -m scripts.phantom_study --output_dir studies --seed 100 --count 20
+python -m scripts.phantom_study --output_dir docs/sample-study --seed 75
+python -m scripts.phantom_study --output_dir studies --seed 100 --count 20
 """
 
 from __future__ import annotations

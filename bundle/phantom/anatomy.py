@@ -184,7 +184,8 @@ def sample_spine(
             tilt = _TILT_DEG[level] + sacral + rng.normal(0, 4) + 8 * (lordosis - 1)
         axes = _rotation(tilt, curve * np.sin(0.5 * k + phase), 0.4 * curve * np.cos(0.5 * k + phase) + rng.normal(0, 1))
         h = height * size * height_share * rng.normal(1, 0.03) / 2
-        d = depth * size * depth_share * rng.normal(1, 0.03) / 2
+        # The sacrum decides the names of all bodies above it, so it has to vary most.
+        d = depth * size * depth_share * (rng.normal(1.06, 0.08) if level[0] == "S" else rng.normal(1, 0.03)) / 2
         w = width * size * rng.normal(1, 0.03) / 2
         wedge = rng.normal(0, 0.03)
         if level == "L5":
@@ -194,12 +195,15 @@ def sample_spine(
             h *= rng.uniform(0.75, 0.95)
         front, back = h * (1 + wedge), h * (1 - wedge)
         if level[0] == "S":
-            taper = {"S1": 0.20, "S2": 0.16}.get(level, 0.12) + rng.normal(0, 0.03)
+            taper = {"S1": 0.16, "S2": 0.14}.get(level, 0.12) + rng.normal(0, 0.06)
             depths = (d * (1 + taper), d * (1 - taper))
             front, back = h * 1.02, h * 0.98
         else:
             depths = (d * rng.normal(1.0, 0.02), d * rng.normal(1.01, 0.02))
-        gap = gap * size * disk_share * float(np.clip(rng.normal(1, 0.13), 0.5, 1.4))
+        if level[0] == "S":  # what is left of the sacral disks differs more from patient to patient than a lumbar disk does
+            gap = gap * size * float(np.clip(rng.normal(1.1, 0.4), 0.3, 2.2))
+        else:
+            gap = gap * size * disk_share * float(np.clip(rng.normal(1, 0.13), 0.5, 1.4))
         pathology = None
         if bodies:
             name = disk_level(level, bodies[-1].level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bundle.geometry import BODY_LEVELS, SlicePlane, unit
+from bundle.geometry import BODY_LEVELS, SliceBox, SlicePlane, unit
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.mr import paint_slice, sample_acquisition, scan
 from bundle.phantom.negatives import HeadPainter, empty_field
@@ -75,6 +76,8 @@ class VertebraSlices(Dataset):
         negatives: share of images without any labelled body: heads, empty fields, coronal and axial planes.
         contrasts_per_plane: consecutive items that show the same plane of the same patient, each in its own contrast and
             from its own scanner. Painting is what takes time, and more contrasts cost next to nothing.
+        cut: share of planes that end below S1 or S2 and are padded with black, as many studies are: the names must not
+            depend on seeing the whole sacrum.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class VertebraSlices(Dataset):
         randomised: float = 0.15,
         negatives: float = 0.08,
         contrasts_per_plane: int = 2,
+        cut: float = 0.3,
     ) -> None:
         self.length = int(length)
         self.seed = int(seed)
@@ -96,6 +100,7 @@ class VertebraSlices(Dataset):
         self.randomised = float(randomised)
         self.negatives = float(negatives)
         self.contrasts_per_plane = int(contrasts_per_plane)
+        self.cut = float(cut)
         self._last: tuple[int, list[Tensor], dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:
@@ -136,10 +141,32 @@ class VertebraSlices(Dataset):
             scan(painter, plane, painted[k : k + 1], sample_acquisition(rng), int(rng.integers(2**31)))
             for k in range(len(contrasts))
         ]
-        return images, targets(boxes_on_slice(patient, plane) if kind == "spine" else [])
+        found = boxes_on_slice(patient, plane) if kind == "spine" else []
+        sacral = [box.xyxy[3] for level, box in found if level in ("S1", "S2")]
+        if sacral and rng.random() < self.cut:
+            last_row = int(rng.choice(sacral) + rng.uniform(-3, 25))
+            images, found = [padded(image, last_row) for image in images], seen_above(found, last_row)
+        return images, targets(found)
 
 
-def targets(found: list[tuple[str, Any]]) -> dict[str, Tensor]:
+def padded(image: Tensor, last_row: int) -> Tensor:
+    """(1, H, W) image, black below ``last_row``."""
+    result = image.clone()
+    result[:, last_row + 1 :] = 0
+    return result
+
+
+def seen_above(found: list[tuple[str, SliceBox]], last_row: int, least: float = 0.6) -> list[tuple[str, SliceBox]]:
+    """Boxes cut off below ``last_row``, without those of which less than a share ``least`` is left."""
+    result = []
+    for level, box in found:
+        c0, r0, c1, r1 = box.xyxy
+        if min(r1, last_row) - r0 >= least * (r1 - r0):
+            result.append((level, replace(box, xyxy=(c0, r0, c1, min(r1, float(last_row))))))
+    return result
+
+
+def targets(found: list[tuple[str, SliceBox]]) -> dict[str, Tensor]:
     """Boxes, labels and corners as tensors in the axes' order (row, column); see VertebraSlices."""
     boxes = np.asarray([b.xyxy for _, b in found], dtype=np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
     corners = np.asarray([b.corners_px for _, b in found], dtype=np.float32).reshape(-1, 4, 2)[..., ::-1].copy()

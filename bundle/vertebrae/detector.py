@@ -58,7 +58,7 @@ class BodyDetector(RetinaNetDetector):
         self.set_hard_negative_sampler(
             batch_size_per_image=negatives_per_image, positive_fraction=0.3, min_neg=negatives_per_image // 2, pool_size=10
         )
-        self.proposal_matcher = ATSSMatcher(atss_candidates, box_iou, center_in_gt=True)
+        self.proposal_matcher = ATSSMatcher(atss_candidates, box_iou, center_in_gt=True)  # type: ignore[arg-type]
 
     def compute_anchor_matched_idxs(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]], num_anchor_locs_per_level: Sequence[int]
@@ -125,7 +125,7 @@ class BodyDetector(RetinaNetDetector):
             boxes = self.box_coder.decode_single(
                 head_outputs_reshape[self.box_reg_key][image][chosen], anchors[image][chosen]
             )
-            boxes, kept = clip_boxes_to_image(boxes, size, remove_empty=True)
+            boxes, kept = clip_boxes_to_image(boxes, size, remove_empty=True)  # type: ignore[assignment]
             chosen = chosen[kept]
             first = non_max_suppression(boxes, best[chosen], self.nms_thresh, self.detections_per_img, box_iou)
             boxes, chosen = boxes[first], chosen[first]

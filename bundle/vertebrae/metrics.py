@@ -25,7 +25,7 @@ class VertebraMetrics(Metric):
         ``images_named``: share of images in which every lumbar body in view (L1-L5) is found and named right;
         ``false_per_image``: detections that overlap no true body;
         ``corner_error_px``: median distance of corners on bodies that were found;
-        ``ap_50``: COCO average precision at IoU 0.5, mean over names (monai.apps.detection.metrics.coco).
+        ``ap_50``: COCO average precision at IoU 0.5, mean over the names that occur (monai.apps.detection.metrics.coco).
 
     Args:
         output_transform: engine output -> (predictions, targets), see BodyDetector.
@@ -59,7 +59,7 @@ class VertebraMetrics(Metric):
             got = {k: np.asarray(found[k].detach().cpu()) for k in ("boxes", "labels", "labels_scores", "corners")}
             true = {k: np.asarray(truth[k].detach().cpu()) for k in ("boxes", "labels", "corners")}
             self._matches += matching_batch(
-                box_iou,
+                _overlap,
                 [self.iou],
                 [got["boxes"]],
                 [got["labels"]],
@@ -71,13 +71,14 @@ class VertebraMetrics(Metric):
 
     def _score(self, got: dict[str, np.ndarray], true: dict[str, np.ndarray]) -> dict[str, Any]:
         n = len(true["boxes"])
-        overlap = box_iou(true["boxes"], got["boxes"]) if n and len(got["boxes"]) else np.zeros((n, len(got["boxes"])))
+        overlap = _overlap(true["boxes"], got["boxes"]) if n and len(got["boxes"]) else np.zeros((n, len(got["boxes"])))
         best = overlap.argmax(1) if overlap.size else np.zeros(n, dtype=int)
         found = overlap.max(1) > self.iou if overlap.size else np.zeros(n, dtype=bool)
         named = found & (got["labels"][best] == true["labels"]) if overlap.size else found
-        corners = (
-            np.linalg.norm(got["corners"][best[found]] - true["corners"][found], axis=-1).mean(-1) if found.any() else []
-        )
+        corners = np.zeros(0)
+        if found.any():
+            corners = np.linalg.norm(got["corners"][best[found]] - true["corners"][found], axis=-1).mean(-1)
+            corners = corners[np.isfinite(corners)]  # true corners that are not known are NaN
         lumbar = np.isin(true["labels"], [BODY_LEVELS.index(f"L{k}") for k in range(1, 6)])
         extra = int((overlap.max(0) <= self.iou).sum()) if n and len(got["boxes"]) else len(got["boxes"])
         return {
@@ -87,7 +88,7 @@ class VertebraMetrics(Metric):
             "lumbar": bool(lumbar.any()),
             "all_named": bool(named[lumbar].all()),
             "false": extra,
-            "corners": np.asarray(corners),
+            "corners": corners,
         }
 
     def compute(self) -> dict[str, float]:
@@ -115,5 +116,13 @@ class VertebraMetrics(Metric):
             result[name], result[f"{name}_low"], result[f"{name}_high"] = bootstrap_interval(patients, figure, repeats=400)
         coco = COCOMetric(list(BODY_LEVELS), iou_list=[self.iou], iou_range=(self.iou, self.iou, 1.0), max_detection=[40])
         scores = coco(self._matches)[0]
-        result["ap_50"] = next(float(v) for k, v in scores.items() if k.startswith("mAP"))
+        # MONAI's own mean counts a name that no true body has as -1.
+        each = [float(v) for k, v in scores.items() if "_mAP_" in k]
+        known = [v for v in each if v >= 0]
+        result["ap_50"] = float(np.mean(known)) if known else float("nan")
         return result
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, M) IoU of two sets of boxes."""
+    return np.asarray(box_iou(a, b))

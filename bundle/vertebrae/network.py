@@ -48,19 +48,27 @@ class ResNetFPN(nn.Module):
             conv1_t_stride=2,
             feed_forward=False,
         )
-        self.returned_stages = tuple(returned_stages)
+        self.returned_stages = [int(s) for s in returned_stages]
         self.fpn = FeaturePyramidNetwork(2, [widths[s - 1] for s in self.returned_stages], out_channels)
         self.out_channels = out_channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps (B, out_channels, H / stride, W / stride), finest first, of images (B, C, H, W)."""
-        body = self.body
-        x = body.maxpool(body.act(body.bn1(body.conv1(images))))
+        # Written out, stage by stage: TorchScript knows no loop over modules with a condition in it.
+        x = self.body.maxpool(self.body.act(self.body.bn1(self.body.conv1(images))))
         stages: dict[str, Tensor] = {}
-        for number, stage in enumerate((body.layer1, body.layer2, body.layer3, body.layer4), start=1):
-            x = stage(x)
-            if number in self.returned_stages:
-                stages[str(number)] = x
+        x = self.body.layer1(x)
+        if 1 in self.returned_stages:
+            stages["1"] = x
+        x = self.body.layer2(x)
+        if 2 in self.returned_stages:
+            stages["2"] = x
+        x = self.body.layer3(x)
+        if 3 in self.returned_stages:
+            stages["3"] = x
+        x = self.body.layer4(x)
+        if 4 in self.returned_stages:
+            stages["4"] = x
         return self.fpn(stages)
 
 
@@ -80,10 +88,9 @@ class LandmarkRetinaNet(RetinaNet):
         size_divisible: images' sides must be multiples of it.
     """
 
-    landmark_key = "landmark_regression"
-
     def __init__(self, num_classes: int, num_anchors: int, feature_extractor: nn.Module, size_divisible: int = 32) -> None:
         super().__init__(2, num_classes, num_anchors, feature_extractor, size_divisible)
+        self.landmark_key = "landmark_regression"
         channels = self.feature_map_channels
         self.landmark_head = Conv[Conv.CONV, 2](channels, num_anchors * LANDMARK_CHANNELS, kernel_size=3, padding=1)
         nn.init.normal_(self.landmark_head.weight, std=0.01)

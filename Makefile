@@ -1,0 +1,29 @@
+# What a newcomer types: `make demo`, then `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check install clean
+
+demo: $(INSTALLED) ## read the sample study
+	$(BIN)/python -m monai.bundle run --config_file configs/inference.yaml --output_dir out
+	@echo "Open out/sample-study/report.html in a browser."
+
+test: $(INSTALLED) ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## style and types, as pre-commit runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(INSTALLED) ## the environment alone
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) out

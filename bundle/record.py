@@ -1,0 +1,40 @@
+"""What is needed to repeat a run, written beside its outputs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bundle import __version__
+
+_PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy")
+_CONFIG_FILE = re.compile(r"[^\s'\"\[\],=]+\.(?:ya?ml|json)")
+
+
+def write_record(output_dir: str | Path) -> Path:
+    """Write ``run.json`` (the command line, the versions) and a copy of every config file that the command line names.
+
+    Returns:
+        Path of ``run.json``.
+    """
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    for name in {match for argument in sys.argv[1:] for match in _CONFIG_FILE.findall(argument)}:
+        if Path(name).is_file():
+            shutil.copyfile(name, output_dir / Path(name).name)
+    versions = {"bundle": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    record = output_dir / "run.json"
+    part = record.with_name(f".{record.name}.part")
+    part.write_text(json.dumps({"arguments": sys.argv[1:], "versions": versions}, indent=1) + "\n")
+    part.replace(record)
+    return record

@@ -1,0 +1,117 @@
+"""Writes a report's folder: whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundle.disks.types import DiskReading, SliceMatch
+from bundle.geometry import Vertebra
+from bundle.report.document import build, validate
+from bundle.report.errors import ReportError
+from bundle.report.page import render_page
+from bundle.report.pictures import disk_picture, sagittal_picture
+from bundle.report.texts import load_texts
+from bundle.study.types import Study
+
+_DOCUMENT, _PAGE = "report.json", "report.html"
+
+
+class ReportWriter:
+    """Writes ``report.json``, ``report.html``, ``sagittal.png`` and ``disk_<level>.png`` of a reading.
+
+    Args:
+        language: of the page; see ``texts/``.
+        dpi: pixels an inch of the pictures: 120 gives a sagittal picture of about 740 pixels.
+
+    Raises:
+        ReportError: there are no texts in that language.
+    """
+
+    def __init__(self, language: str = "en", dpi: float = 120.0) -> None:
+        self.texts = load_texts(language)
+        self.dpi = float(dpi)
+
+    def __call__(
+        self,
+        folder: str | Path,
+        study: Study,
+        vertebrae: Sequence[Vertebra],
+        matches: Sequence[SliceMatch],
+        disks: Sequence[DiskReading],
+        flags: Iterable[str],
+        model: Mapping[str, Any],
+    ) -> Path:
+        """Write the report of one study into ``folder``, in place of an older report.
+
+        Args:
+            folder: of the report. It appears under its name only when all is written.
+            study: what was read.
+            vertebrae: from step 1.
+            matches: from step 2.
+            disks: the five disks.
+            flags: codes about the study, besides the study's own.
+            model: ``version``, and ``weights_sha256`` by name.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            ReportError: the result does not fit the schema, ``folder`` holds something else than a report, or it cannot be
+                written.
+            StudyError: an image that is shown cannot be decoded.
+        """
+        place = Path(folder).resolve()
+        _refuse_foreign(place)
+        document = build(study, vertebrae, matches, disks, flags, model)
+        validate(document)
+        pictures = {"sagittal": sagittal_picture(study, vertebrae, disks, self.dpi)}
+        pictures |= {disk.level: disk_picture(disk, self.dpi) for disk in disks}
+        shown = {name: png for name, png in pictures.items() if png is not None}
+        contents = {
+            _DOCUMENT: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(),
+            _PAGE: render_page(document, shown, self.texts).encode(),
+        }
+        contents |= {"sagittal.png" if name == "sagittal" else f"disk_{name}.png": png for name, png in shown.items()}
+        try:
+            _replace_folder(place, contents)
+        except OSError as error:
+            raise ReportError(f"report folder {folder} cannot be written: {error.strerror or error}") from error
+        return Path(folder) / _PAGE
+
+
+def _refuse_foreign(place: Path) -> None:
+    """An older report may be replaced; a folder of anything else, such as the study, must survive a wrong argument."""
+    if place.is_dir():
+        if any(place.iterdir()) and not (place / _DOCUMENT).is_file():
+            raise ReportError(f"folder {place} exists and holds no report; name another one")
+    elif place.exists():
+        raise ReportError(f"{place} is a file, not a folder for a report")
+
+
+def _replace_folder(place: Path, contents: Mapping[str, bytes]) -> None:
+    """Put a folder with ``contents`` (by file name) at ``place``; whatever goes wrong, the old one stays."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    mark = uuid.uuid4().hex[:12]
+    fresh = place.with_name(f".{place.name}.{mark}.part")
+    old = place.with_name(f".{place.name}.{mark}.old")
+    try:
+        fresh.mkdir()
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
+        if place.exists():
+            place.rename(old)
+        try:
+            fresh.rename(place)
+        except OSError:
+            if old.exists():
+                old.rename(place)
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
