@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bundle.geometry import SlicePlane, unit
+from bundle.geometry.upright import BACK, LEFT, upright_view
 
-_LEFT, _BACK = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 # Increasing and decreasing LPS axes.
 _LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 # A second letter tells an oblique direction once it leans this much (the sine of 20 degrees).
@@ -17,25 +17,9 @@ _OBLIQUE = 0.34
 def axial_view(plane: SlicePlane) -> SlicePlane:
     """An axial slice seen from the feet: columns run to the patient's left, rows to the back, pixels are square.
 
-    The array's own axes are kept (turned by quarters and flipped, never by less), and no pixel is lost: the view's pixels
-    are as large as the smaller side of the slice's.
+    No pixel is lost: the view's pixels are as large as the smaller side of the slice's.
     """
-    axes = np.stack([plane.row_direction, plane.column_direction])
-    sizes_mm = np.array([plane.shape[1] * plane.pixel_spacing_mm[1], plane.shape[0] * plane.pixel_spacing_mm[0]])
-    across = int(np.argmax(np.abs(axes @ _LEFT)))
-    down = 1 - across
-    row = axes[across] * (np.sign(axes[across] @ _LEFT) or 1.0)
-    column = axes[down] * (np.sign(axes[down] @ _BACK) or 1.0)
-    return centered_view(plane, row, column, sizes_mm[across], sizes_mm[down])
-
-
-def centered_view(plane: SlicePlane, row: ArrayLike, column: ArrayLike, width_mm: float, height_mm: float) -> SlicePlane:
-    """A view of ``plane`` around its centre along ``row`` and ``column`` (3,), with square pixels of its finer spacing."""
-    spacing = min(plane.pixel_spacing_mm)
-    shape = (max(round(height_mm / spacing), 1), max(round(width_mm / spacing), 1))
-    half = np.array([shape[1] - 1, shape[0] - 1]) / 2 * spacing
-    origin = plane.center_lps_mm - half[0] * np.asarray(row) - half[1] * np.asarray(column)
-    return SlicePlane(origin, np.asarray(row), np.asarray(column), (spacing, spacing), shape, plane.thickness_mm)
+    return upright_view(plane, LEFT, BACK, min(plane.pixel_spacing_mm))
 
 
 def cropped(view: SlicePlane, center_lps_mm: ArrayLike, side_mm: float) -> SlicePlane:
