@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bundle import __version__
-from bundle.disks.types import DiskReading, SliceMatch
+from bundle.disks.types import DiskReading
 from bundle.geometry import Vertebra
 from bundle.study import Series, Study, StudyError, find_studies
 from bundle.weights import WeightsError, sha256_of
@@ -37,7 +37,8 @@ class LumbarReading:
     Args:
         study_reader: path -> Study.
         vertebra_finder: sagittal Series -> (vertebrae, flags): step 1. Has ``weights``, a file's path.
-        disk_collector: (study, vertebrae) -> (matches of axial slices, five disks with ROIs): steps 2 and 3.
+        disk_steps: steps 2 and 3: transforms of an item with ``study`` and ``vertebrae``, which between them write
+            ``matches`` (of the axial slices) and ``readings`` (the five disks with ROIs); see bundle.disks.transforms.
         disk_classifier: the five disks -> the same, judged: step 4. Has ``weights``.
         report_writer: (folder, study, vertebrae, matches, disks, flags, model) -> path of the page.
         progress: show a bar over studies and steps.
@@ -47,14 +48,14 @@ class LumbarReading:
         self,
         study_reader: Callable[[Path], Study],
         vertebra_finder: Callable[[Series], tuple[Sequence[Vertebra], Sequence[str]]],
-        disk_collector: Callable[[Study, Sequence[Vertebra]], tuple[Sequence[SliceMatch], Sequence[DiskReading]]],
+        disk_steps: Sequence[Callable[[dict[Any, Any]], dict[Any, Any]]],
         disk_classifier: Callable[[Sequence[DiskReading]], Sequence[DiskReading]],
         report_writer: Callable[..., Path],
         progress: bool = True,
     ) -> None:
         self.study_reader = study_reader
         self.vertebra_finder = vertebra_finder
-        self.disk_collector = disk_collector
+        self.disk_steps = list(disk_steps)
         self.disk_classifier = disk_classifier
         self.report_writer = report_writer
         self.progress = progress
@@ -81,11 +82,13 @@ class LumbarReading:
         step(STEPS[1])
         vertebrae, flags = self.vertebra_finder(study.sagittal)
         step(STEPS[2])
-        matches, disks = self.disk_collector(study, vertebrae)
+        item: dict[Any, Any] = {"study": study, "vertebrae": vertebrae}
+        for transform in self.disk_steps:  # not MONAI's Compose, which logs what an item holds when a step fails
+            item = transform(item)
         step(STEPS[3])
-        disks = self.disk_classifier(disks)
+        disks = self.disk_classifier(item["readings"])
         step(STEPS[4])
-        return self.report_writer(folder, study, vertebrae, matches, disks, (*study.flags, *flags), self.model())
+        return self.report_writer(folder, study, vertebrae, item["matches"], disks, (*study.flags, *flags), self.model())
 
     def model(self) -> dict[str, Any]:
         """Version of the bundle and hash of each weights file, for the report."""

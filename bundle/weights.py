@@ -45,7 +45,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("model", state)
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, KeyError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, LookupError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"weights file {path} does not fit the network: {reason}") from error
     return network

@@ -19,10 +19,10 @@ class DiskLocator:
     Args:
         depth_mm: plausible distances from the front to the back edge; outside, the corners are not trusted, and the disk is
             placed between the two centres, across the line that joins them.
-        height_mm: plausible heights; the height is held within them.
+        height_mm: plausible heights at the front and at the back edge; each is held within them.
     """
 
-    def __init__(self, depth_mm: tuple[float, float] = (18.0, 60.0), height_mm: tuple[float, float] = (2.0, 22.0)) -> None:
+    def __init__(self, depth_mm: tuple[float, float] = (18.0, 60.0), height_mm: tuple[float, float] = (1.0, 30.0)) -> None:
         self.depth_mm = (float(depth_mm[0]), float(depth_mm[1]))
         self.height_mm = (float(height_mm[0]), float(height_mm[1]))
 

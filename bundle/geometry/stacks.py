@@ -49,7 +49,9 @@ def group_into_stacks(
         order = np.argsort(position, kind="stable")
         steps = np.diff(position[order])
         moving = steps[steps > 1e-3]
-        limit = max(max_gap_mm, max_gap_ratio * float(np.median(moving))) if moving.size else np.inf
+        step = float(np.median(moving)) if moving.size else 0.0
+        # Steps that are all large are no steps of a stack: single slices, one a disk.
+        limit = max(max_gap_mm, max_gap_ratio * step) if step <= max_gap_mm else max_gap_mm
         cuts = np.flatnonzero(steps > limit) + 1
         stacks.extend([group[i] for i in part] for part in np.split(order, cuts))
     return sorted(stacks, key=min)

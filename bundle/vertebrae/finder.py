@@ -89,7 +89,8 @@ class VertebraFinder:
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         naming = self.namer(centers, heights, scores)
         kept = np.flatnonzero(naming.levels >= 0)
-        if len(kept) < self.min_bodies or scores[kept].max(1).mean() < self.min_score:
+        lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
+        if not lumbar or len(kept) < self.min_bodies or scores[kept].max(1).mean() < self.min_score:
             return (), ("no_spine_found",)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1

@@ -22,12 +22,10 @@ STUDY_FLAGS = [
     "levels_unsure",
     "sacrum_not_seen",
     "levels_missing",
-    "localizer_as_sagittal",
     "files_skipped",
     "several_studies",
     "frame_of_reference_differs",
     "duplicate_slices_dropped",
-    "not_lumbar",
 ]
 DISK_FLAGS = [
     "vertebra_not_found",

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bundle.disks.classify import DiskClassifier
+from bundle.disks.types import FINDINGS, DiskReading, DiskRoi
+from bundle.disks.views import stack_views
+from bundle.weights import WeightsError, save_weights
+from tests.making import axial_plane
+
+SIZE = 16
+
+
+class Brightness(nn.Module):
+    """Logits from the mean brightness of each view: enough to see what the classifier was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor([0.0, 8.0, -8.0]))
+        self.batches: list[torch.Tensor] = []
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        self.batches.append(views)
+        return (views[:, :3].mean((1, 2, 3)) - views[:, 3:].mean((1, 2, 3)))[:, None] * self.gain
+
+
+def roi(power: float) -> DiskRoi:
+    pixels = np.linspace(0, 1, 3 * SIZE * SIZE, dtype=np.float32).reshape(3, SIZE, SIZE) ** power
+    return DiskRoi(pixels, axial_plane(0.0, size=SIZE), ())
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return save_weights(Brightness(), tmp_path / "disks.pt")
+
+
+def classifier(weights, **settings) -> DiskClassifier:
+    return DiskClassifier(Brightness(), weights, size_px=SIZE, **settings)
+
+
+def test_probabilities_are_those_of_the_network_and_sum_to_one(weights):
+    reading = DiskReading("L4-L5", axial=roi(1.0), sagittal=roi(3.0))
+    (judged,) = classifier(weights)([reading])
+    logits = Brightness()(stack_views(reading.axial.pixels, reading.sagittal.pixels, SIZE)[None])
+    expected = dict(zip(FINDINGS, torch.softmax(logits, 1)[0].tolist(), strict=True))
+    assert judged.probabilities == pytest.approx(expected, abs=1e-6)
+    assert sum(judged.probabilities.values()) == pytest.approx(1)
+
+
+def test_finding_is_the_most_probable_class(weights):
+    bright, dark = roi(0.3), roi(5.0)
+    judged = classifier(weights)(
+        [DiskReading("a", axial=bright, sagittal=dark), DiskReading("b", axial=dark, sagittal=bright)]
+    )
+    assert [d.finding for d in judged] == ["bulge", "herniation"]
+
+
+def test_disk_without_a_view_stays_unjudged_in_its_place(weights):
+    empty = DiskReading("L2-L3", flags=("no_axial_slice",))
+    judged = classifier(weights)([DiskReading("L1-L2", axial=roi(1.0)), empty, DiskReading("L3-L4", sagittal=roi(1.0))])
+    assert judged[1] is empty
+    assert [d.level for d in judged] == ["L1-L2", "L2-L3", "L3-L4"]
+    assert judged[0].finding and judged[2].finding
+
+
+def test_views_tell_what_was_judged(weights):
+    readings = [
+        DiskReading("a", axial=roi(1.0)),
+        DiskReading("b", sagittal=roi(1.0)),
+        DiskReading("c", axial=roi(1.0), sagittal=roi(1.0)),
+    ]
+    assert [d.views for d in classifier(weights)(readings)] == [("axial",), ("sagittal",), ("axial", "sagittal")]
+
+
+def test_without_any_view_the_network_does_not_run(weights):
+    judge = classifier(weights)
+    judge([DiskReading("L1-L2")])
+    assert judge.network.batches == []
+
+
+def test_all_disks_go_through_the_network_at_once(weights):
+    judge = classifier(weights)
+    judge([DiskReading(str(k), axial=roi(1.0)) for k in range(5)])
+    assert [tuple(b.shape) for b in judge.network.batches] == [(5, 6, SIZE, SIZE)]
+
+
+def test_higher_temperature_makes_less_sure_but_keeps_the_finding(weights):
+    reading = DiskReading("L4-L5", axial=roi(0.3), sagittal=roi(5.0))
+    (sharp,), (soft,) = classifier(weights)([reading]), classifier(weights, temperature=4.0)([reading])
+    assert soft.finding == sharp.finding
+    assert soft.probabilities[soft.finding] < sharp.probabilities[sharp.finding]
+
+
+def test_unsure_finding_is_flagged_beside_the_flags_that_were_there(weights):
+    reading = DiskReading("L4-L5", axial=roi(1.0), sagittal=roi(1.0), flags=("tilted",))
+    (judged,) = classifier(weights)([reading])  # both views alike: all classes equal
+    assert judged.flags == ("tilted", "not_sure")
+    assert judged.finding is not None
+
+
+def test_sure_finding_is_not_flagged(weights):
+    (judged,) = classifier(weights)([DiskReading("L4-L5", axial=roi(0.1), sagittal=roi(9.0))])
+    assert judged.flags == ()
+
+
+def test_missing_weights_are_told(tmp_path):
+    with pytest.raises(WeightsError, match="missing"):
+        classifier(tmp_path / "none.pt")([DiskReading("L1-L2", axial=roi(1.0))])
+
+
+def test_weights_of_the_file_are_used(tmp_path):
+    other = Brightness()
+    other.gain.data = torch.tensor([9.0, 0.0, -9.0])
+    path = save_weights(other, tmp_path / "other.pt")
+    (judged,) = classifier(path)([DiskReading("L4-L5", axial=roi(0.3), sagittal=roi(5.0))])
+    assert judged.finding == "normal"

@@ -1,0 +1,150 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bundle.geometry import DISK_LEVELS, angle_between_deg
+from bundle.phantom.anatomy import LEVELS, Body, sample_spine
+
+SPINES = [sample_spine(seed) for seed in range(12)]
+
+
+def box_body(**change) -> Body:
+    """A body in the axes of the patient: 40 mm wide, 30 deep, 24 high."""
+    values = {
+        "level": "L3", "center_lps_mm": np.array([1.0, 2.0, 3.0]), "axes": np.eye(3), "half_width_mm": 20.0,
+        "half_depth_mm": (15.0, 15.0), "half_height_mm": (12.0, 12.0), "waist": 0.0, "concavity_mm": 0.0, "dent_mm": 0.0,
+    }  # fmt: skip
+    return Body(**{**values, **change})
+
+
+def test_same_seed_gives_the_same_spine():
+    one, other = sample_spine(5), sample_spine(5)
+    assert all((a.center_lps_mm == b.center_lps_mm).all() for a, b in zip(one.bodies, other.bodies, strict=True))
+    assert (one.canal == other.canal).all()
+    assert (one.soft, one.seed) == (other.soft, other.seed)
+
+
+def test_another_seed_gives_another_spine():
+    assert np.abs(sample_spine(5).canal - sample_spine(6).canal).max() > 1
+
+
+def test_spine_has_all_bodies_from_the_bottom_up():
+    for spine in SPINES:
+        assert tuple(b.level for b in spine.bodies) == LEVELS
+        heights = [b.center_lps_mm[2] for b in spine.bodies]
+        assert heights == sorted(heights)
+
+
+def test_third_lumbar_body_is_near_the_origin():
+    assert max(np.linalg.norm(s.body("L3").center_lps_mm) for s in SPINES) < 45
+
+
+@pytest.mark.parametrize("spine", SPINES[:6], ids=range(6))
+def test_axes_of_bodies_and_disks_are_left_back_and_up_at_right_angles(spine):
+    for axes in [*(b.axes for b in spine.bodies), *(d.axes for d in spine.disks.values())]:
+        assert axes @ axes.T == pytest.approx(np.eye(3), abs=1e-9)
+        assert np.cross(axes[0], axes[1]) == pytest.approx(axes[2])
+        assert axes[0, 0] > 0.8  # to the patient's left
+
+
+def test_lumbar_bodies_have_human_sizes():
+    for spine in SPINES:
+        for level in ("L1", "L2", "L3", "L4", "L5"):
+            body = spine.body(level)
+            assert 13 < sum(body.half_height_mm) < 42
+            assert 22 < 2 * np.mean(body.half_depth_mm) < 48
+
+
+def test_lumbar_spine_is_lordotic_on_average():
+    tilts = [angle_between_deg(s.body("L1").axes[2], s.body("S1").axes[2]) for s in SPINES]
+    assert 25 < np.mean(tilts) < 80
+
+
+def test_every_pair_of_neighbours_has_a_disk_between_them():
+    for spine in SPINES:
+        for lower, upper in pairwise(spine.bodies):
+            shape = spine.disks[f"{upper.level}-{lower.level}"]
+            center = shape.disk.center_lps_mm
+            assert (center - lower.center_lps_mm) @ shape.axes[2] > 0
+            assert (upper.center_lps_mm - center) @ shape.axes[2] > 0
+
+
+def test_disk_has_height_everywhere_between_the_corners():
+    for spine in SPINES:
+        for shape in spine.disks.values():
+            assert shape.gap_mm - abs(shape.wedge) * shape.half_depth_mm > 0
+
+
+def test_disks_edges_are_half_its_depth_from_its_middle():
+    for shape in SPINES[0].disks.values():
+        assert shape.disk.depth_mm == pytest.approx(2 * shape.half_depth_mm)
+        assert shape.disk.posterior_lps == pytest.approx(shape.axes[1])
+        assert shape.disk.normal_lps == pytest.approx(shape.axes[2])
+
+
+@pytest.mark.parametrize("finding", ["normal", "bulge", "herniation"])
+def test_asked_finding_is_drawn(finding):
+    spine = sample_spine(3, findings=dict.fromkeys(DISK_LEVELS, finding))
+    assert [spine.disks[level].pathology.finding for level in DISK_LEVELS] == [finding] * 5
+
+
+def test_prevalence_decides_the_draw():
+    spine = sample_spine(3, prevalence=dict.fromkeys(DISK_LEVELS, (0.0, 1.0, 0.0)))
+    assert {spine.disks[level].pathology.finding for level in DISK_LEVELS} == {"bulge"}
+
+
+def test_disks_above_and_below_the_lumbar_spine_are_normal():
+    for spine in SPINES:
+        assert {s.pathology.kind for name, s in spine.disks.items() if name not in DISK_LEVELS} == {"normal"}
+
+
+def test_canal_runs_upward_behind_the_bodies():
+    for spine in SPINES:
+        assert (np.diff(spine.canal[:, 0]) >= 0).all()
+        for level in ("L2", "L3", "L4"):
+            body = spine.body(level)
+            wall = np.interp(body.center_lps_mm[2], spine.canal[:, 0], spine.canal[:, 2])
+            assert wall > body.center_lps_mm[1] + 8
+
+
+# ---- one body by hand --------------------------------------------------------------------------------------------------
+
+
+def test_corners_go_round_from_the_upper_front():
+    expected = [[1, -13, 15], [1, 17, 15], [1, 17, -9], [1, -13, -9]]
+    assert box_body().corners_lps_mm() == pytest.approx(np.array(expected, dtype=float))
+
+
+def test_wedged_body_is_lower_at_the_lower_side():
+    corners = box_body(half_height_mm=(10.0, 14.0), half_depth_mm=(12.0, 16.0)).corners_lps_mm() - [1, 2, 3]
+    assert corners[:, 2] == pytest.approx([10, 14, -14, -10])
+    assert corners[:, 1] == pytest.approx([-12, 12, 16, -16])
+
+
+def test_section_shrinks_to_nothing_at_the_sides():
+    body = box_body()
+    assert body.section(0) == 1
+    assert body.section(10) == pytest.approx((1 - 0.5**2.6) ** (1 / 2.6))
+    assert body.section(-10) == body.section(10)
+    assert body.section(20) == 0
+
+
+def test_section_beside_the_body_has_no_corners():
+    with pytest.raises(ValueError, match="misses the body"):
+        box_body().corners_lps_mm(20.5)
+
+
+def test_corners_lie_on_the_outline():
+    for body in SPINES[1].bodies:
+        outline = body.outline_lps_mm(6.0)
+        for corner in body.corners_lps_mm(6.0):
+            assert np.linalg.norm(outline - corner, axis=-1).min() < 1e-6
+
+
+def test_waist_and_hollow_endplates_lie_inside_the_corners():
+    outline = box_body(waist=0.1, concavity_mm=2.0).outline_lps_mm() - [1, 2, 3]
+    middle = outline[np.abs(outline[:, 2]) < 1]
+    assert np.abs(middle[:, 1]).max() == pytest.approx(13.5, abs=0.1)
+    assert outline[:, 2].max() == pytest.approx(12)
+    assert outline[(np.abs(outline[:, 1]) < 1) & (outline[:, 2] > 0), 2] == pytest.approx(10, abs=0.1)

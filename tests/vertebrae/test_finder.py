@@ -1,0 +1,250 @@
+"""The finder with a detector that reads the truth off the picture: place, names and flags of a whole study."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bundle.geometry import BODY_LEVELS, LUMBAR_LEVELS
+from bundle.phantom.anatomy import Spine, sample_spine
+from bundle.phantom.study import sagittal_planes
+from bundle.phantom.truth import boxes_on_slice
+from bundle.study.types import Series
+from bundle.vertebrae.finder import VertebraFinder
+from bundle.vertebrae.view import sagittal_view
+from bundle.weights import WeightsError, save_weights
+from tests.making import ORDERS, reordered, series_of, study_image
+
+SEED = 4
+SIDE = 200
+
+
+class KnowingDetector(nn.Module):
+    """Gives the bodies that are planned for each picture, in the order in which pictures are shown."""
+
+    def __init__(self, planned: dict[int, dict[str, torch.Tensor]]) -> None:
+        super().__init__()
+        self.network = nn.Linear(1, 1)
+        self.planned = planned
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, pictures: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        self.seen += pictures
+        return [self.planned[len(self.seen) - len(pictures) + k] for k in range(len(pictures))]
+
+
+def output(found, confusion: float = 0.0, score: float = 0.9) -> dict[str, torch.Tensor]:
+    """A detector's output, (row, column), of boxes (column, row)."""
+    boxes = np.asarray([b.xyxy for _, b in found], dtype=np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
+    corners = np.asarray([b.corners_px for _, b in found], dtype=np.float32).reshape(-1, 4, 2)[..., ::-1]
+    scores = np.full((len(found), len(BODY_LEVELS)), 0.02 + confusion, dtype=np.float32)
+    for k, (level, _) in enumerate(found):
+        scores[k, BODY_LEVELS.index(level)] = score
+    return {
+        "boxes": torch.from_numpy(boxes.copy()),
+        "labels": torch.from_numpy(scores.argmax(1)) if len(found) else torch.zeros(0, dtype=torch.int64),
+        "labels_scores": torch.full((len(found),), score),
+        "class_scores": torch.from_numpy(scores),
+        "corners": torch.from_numpy(corners.copy()),
+    }
+
+
+def examination(spine: Spine, order=(False, False, False), slices: int = 15, step_mm: float = 4.0) -> Series:
+    """Sagittal images of a spine whose pixels tell their height in the patient."""
+    middle = np.mean([spine.body(level).center_lps_mm for level in ("L1", "L3", "S1")], axis=0)
+    images = []
+    for k, plane in enumerate(sagittal_planes(middle, slices, step_mm, 320.0, SIDE, 6.0)):
+        rows, columns = np.indices(plane.shape)
+        height = plane.to_patient(np.stack([columns, rows], axis=-1))[..., 2]
+        images.append(study_image(f"slice{k}", *reordered(height, plane, order)))
+    return series_of(images, "sagittal", [tuple(range(slices))])
+
+
+def truth_of(spine: Spine, series: Series, longest_px: int = 256):
+    views = [sagittal_view(image.plane, longest_px) for image in series.images]
+    return [boxes_on_slice(spine, view) for view in views]
+
+
+def finder(tmp_path, planned: list[dict], **settings) -> VertebraFinder:
+    detector = KnowingDetector(dict(enumerate(planned)))
+    return VertebraFinder(detector, save_weights(detector.network, tmp_path / "v.pt"), **settings)
+
+
+def find(tmp_path, series: Series, planned: list[dict], **settings):
+    return finder(tmp_path, planned, **settings)(series)
+
+
+@pytest.fixture(scope="module")
+def spine() -> Spine:
+    return sample_spine(SEED)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_bodies_are_named_and_placed_where_they_are_in_the_patient(spine, tmp_path, order):
+    series = examination(spine, order)
+    vertebrae, flags = find(tmp_path, series, [output(t) for t in truth_of(spine, series)])
+    assert flags == ()
+    by_level = {v.level: v for v in vertebrae}
+    for level in LUMBAR_LEVELS:
+        true = spine.body(level)
+        assert np.linalg.norm(by_level[level].center_lps_mm - true.center_lps_mm) < 3.0
+        # Across the slices corners lie in the slices' plane, which is turned by 6 degrees against the patient.
+        assert np.abs(by_level[level].corners_lps_mm - true.corners_lps_mm())[:, 1:].max() < 1.0
+
+
+def test_bodies_come_from_the_head_down(spine, tmp_path):
+    series = examination(spine)
+    vertebrae, _ = find(tmp_path, series, [output(t) for t in truth_of(spine, series)])
+    heights = [v.center_lps_mm[2] for v in vertebrae]
+    assert heights == sorted(heights, reverse=True)
+    assert [v.level for v in vertebrae if v.level in LUMBAR_LEVELS] == list(LUMBAR_LEVELS)
+
+
+@pytest.mark.parametrize("order", ORDERS[::3])
+def test_detector_sees_upright_pictures_of_one_size_from_zero_to_one(spine, tmp_path, order):
+    series = examination(spine, order)
+    tool = finder(tmp_path, [output(t) for t in truth_of(spine, series)])
+    tool.detect(series.images)
+    for picture in tool.detector.seen:
+        assert tuple(picture.shape) == (1, 256, 256)
+        assert (float(picture.min()), float(picture.max())) == (0.0, 1.0)
+        assert picture[0, 20].mean() > picture[0, 230].mean()  # the pixels tell their height: the head is up
+
+
+def test_boxes_are_given_in_the_images_own_pixels(spine, tmp_path):
+    order = (True, True, False)
+    series = examination(spine, order)
+    vertebrae, _ = find(tmp_path, series, [output(t) for t in truth_of(spine, series)])
+    planes = {image.sop_instance_uid: image.plane for image in series.images}
+    l3 = next(v for v in vertebrae if v.level == "L3")
+    assert len(l3.boxes) >= 5
+    for box in l3.boxes:
+        plane = planes[box.sop_instance_uid]
+        true = dict(boxes_on_slice(spine, plane))["L3"]
+        assert box.xyxy == pytest.approx(true.xyxy, abs=0.01)
+        assert box.corners_px == pytest.approx(true.corners_px, abs=0.01)
+
+
+def test_one_slice_with_wrong_names_is_outvoted(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    planned = [output(t) for t in truth]
+    planned[4]["class_scores"] = planned[4]["class_scores"].roll(1, dims=1)
+    vertebrae, _ = find(tmp_path, series, planned)
+    right, _ = find(tmp_path, series, [output(t) for t in truth])
+    assert [v.level for v in vertebrae] == [v.level for v in right]
+
+
+def test_box_on_a_single_slice_is_no_body(spine, tmp_path):
+    series = examination(spine)
+    planned = [output(t) for t in truth_of(spine, series)]
+    usual, _ = find(tmp_path, series, planned)
+    stray = {key: value[:1].clone() for key, value in planned[2].items()}
+    stray["boxes"] += torch.tensor([0.0, 60.0, 0.0, 60.0])
+    stray["corners"] += torch.tensor([0.0, 60.0])
+    planned[2] = {key: torch.cat([value, stray[key]]) for key, value in planned[2].items()}
+    vertebrae, _ = find(tmp_path, series, planned)
+    assert [(v.level, len(v.boxes)) for v in vertebrae] == [(v.level, len(v.boxes)) for v in usual]
+
+
+def test_body_seen_on_a_single_slice_is_not_believed(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    planned = [output([b for b in t if b[0] != "L1" or k == 7]) for k, t in enumerate(truth)]
+    vertebrae, flags = find(tmp_path, series, planned)
+    assert "L1" not in {v.level for v in vertebrae}
+    assert "levels_missing" in flags
+
+
+def test_body_has_at_most_one_box_a_slice(spine, tmp_path):
+    series = examination(spine)
+    planned = [output(t + t) for t in truth_of(spine, series)]
+    vertebrae, _ = find(tmp_path, series, planned)
+    for body in vertebrae:
+        slices = [box.sop_instance_uid for box in body.boxes]
+        assert len(slices) == len(set(slices))
+
+
+def test_nothing_found_is_told(spine, tmp_path):
+    series = examination(spine)
+    assert find(tmp_path, series, [output([]) for _ in series.images]) == ((), ("no_spine_found",))
+
+
+def test_two_bodies_are_no_spine(spine, tmp_path):
+    series = examination(spine)
+    few = [output([b for b in t if b[0] in ("L3", "L4")]) for t in truth_of(spine, series)]
+    assert find(tmp_path, series, few) == ((), ("no_spine_found",))
+
+
+def test_weak_detections_are_no_spine(spine, tmp_path):
+    series = examination(spine)
+    weak = [output(t, score=0.35) for t in truth_of(spine, series)]
+    assert find(tmp_path, series, weak, min_score=0.4) == ((), ("no_spine_found",))
+
+
+def test_missing_sacrum_is_flagged(spine, tmp_path):
+    series = examination(spine)
+    planned = [output([b for b in t if b[0] not in ("S1", "S2")]) for t in truth_of(spine, series)]
+    vertebrae, flags = find(tmp_path, series, planned)
+    assert "S1" not in {v.level for v in vertebrae}
+    assert set(flags) >= {"sacrum_not_seen", "levels_missing"}
+
+
+def test_missing_lumbar_body_is_flagged_and_shifts_no_name(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    vertebrae, flags = find(tmp_path, series, [output([b for b in t if b[0] != "L3"]) for t in truth])
+    assert flags == ("levels_missing",)
+    l2 = next(v for v in vertebrae if v.level == "L2")
+    assert np.linalg.norm(l2.center_lps_mm - spine.body("L2").center_lps_mm) < 3.0
+
+
+def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
+    series = examination(spine)
+    planned = [output([b for b in t if b[0] in ("L2", "L3", "L4")]) for t in truth_of(spine, series)]
+    for one in planned:  # the next lower name scores as much
+        one["class_scores"] = torch.maximum(one["class_scores"], one["class_scores"].roll(-1, dims=1) - 0.01)
+    _, flags = find(tmp_path, series, planned)
+    assert "levels_unsure" in flags
+
+
+def test_only_the_middle_slices_are_looked_at(spine, tmp_path):
+    series = examination(spine, slices=9)
+    planned = [output(t) for t in truth_of(spine, series)][2:7]
+    tool = finder(tmp_path, planned, max_slices=5)
+    vertebrae, _ = tool(series)
+    assert len(tool.detector.seen) == 5
+    assert {b.sop_instance_uid for v in vertebrae for b in v.boxes} <= {f"slice{k}" for k in range(2, 7)}
+
+
+def test_largest_stack_is_read(spine, tmp_path):
+    series = examination(spine, slices=9)
+    stray = study_image("stray", np.zeros((SIDE, SIDE)), series.images[0].plane)
+    both = series_of([stray, *series.images], "sagittal", [(0,), tuple(range(1, 10))])
+    tool = finder(tmp_path, [output(t) for t in truth_of(spine, series)])
+    vertebrae, _ = tool(both)
+    assert "stray" not in {b.sop_instance_uid for v in vertebrae for b in v.boxes}
+    assert len(tool.detector.seen) == 9
+
+
+def test_plain_image_has_names_and_boxes_but_no_place(spine, tmp_path):
+    series = examination(spine, slices=1)
+    plain = study_image("spine.png", series.images[0].load_pixels(), None)
+    # A plain image counts as upright with pixels of 1 mm, and is seen with 256 of them along its longer side.
+    view = sagittal_view(series.images[0].plane, 256)
+    vertebrae, flags = find(tmp_path, series_of([plain], "sagittal", [(0,)]), [output(boxes_on_slice(spine, view))])
+    assert flags == ()
+    for body in vertebrae:
+        assert body.center_lps_mm is None and body.corners_lps_mm is None
+        (box,) = body.boxes
+        assert box.sop_instance_uid == "spine.png"
+    true = dict(boxes_on_slice(spine, series.images[0].plane))["L3"]
+    assert next(v for v in vertebrae if v.level == "L3").boxes[0].xyxy == pytest.approx(true.xyxy, abs=0.01)
+
+
+def test_missing_weights_are_told(spine, tmp_path):
+    series = examination(spine, slices=1)
+    with pytest.raises(WeightsError, match="missing"):
+        VertebraFinder(KnowingDetector({}), tmp_path / "none.pt")(series)
