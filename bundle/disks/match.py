@@ -18,9 +18,14 @@ class SliceMatcher:
     It belongs to the disk if it crosses that line between the disk's endplates; a slice that crosses it in a vertebral body
     belongs to none. So a slice that cuts two levels at once, being steep, is judged where it matters.
 
+    A disk may be thinner than the step from slice to slice. One that would get no slice gets the nearest that belongs to no
+    other, if it passes near enough: a slice shows tissue half its thickness away.
+
     Args:
         back_share: where the line stands, as a share of the way from the disk's front to its back edge.
         tolerance_mm: the middle of a slice may pass this far outside the endplates and still belong to the disk.
+        near_mm: a disk without a slice gets the nearest that passes at most this far outside its endplates, about half the
+            usual thickness of a slice, and never farther from its middle than the disk is high.
         max_angle_deg: a slice tilted more against the disk belongs to none. L5-S1 is often taken with the tilt of L4-L5,
             which leaves 20 to 30 degrees.
         angle_cost_mm: in the choice of the best slice, ten degrees of tilt count as much as this many mm of distance.
@@ -30,11 +35,13 @@ class SliceMatcher:
         self,
         back_share: float = 0.75,
         tolerance_mm: float = 0.0,
+        near_mm: float = 2.5,
         max_angle_deg: float = 40.0,
         angle_cost_mm: float = 0.5,
     ) -> None:
         self.back_share = float(back_share)
         self.tolerance_mm = float(tolerance_mm)
+        self.near_mm = float(near_mm)
         self.max_angle_deg = float(max_angle_deg)
         self.angle_cost_mm = float(angle_cost_mm)
 
@@ -64,11 +71,20 @@ class SliceMatcher:
         on_image = np.stack([plane.contains_px(plane.to_pixel(w)) for (_, plane), w in zip(sliced, where, strict=True)])
         allowed = met & on_image & (angle <= self.max_angle_deg)
         excess = np.where(allowed, np.abs(crossing) - reach, np.inf)
+        owner = np.where(excess.min(1) <= 0, excess.argmin(1), -1)  # (S,) index of the disk, -1 for none
+        for d, level in enumerate(levels):
+            if (owner == d).any():
+                continue
+            limit = min(reach[d] + self.near_mm, max(reach[d], disks[level].height_mm))
+            away = np.where(allowed[:, d] & (owner < 0), np.abs(crossing[:, d]), np.inf)
+            best = int(np.argmin(away))
+            if away[best] <= limit:
+                owner[best], excess[best, d] = d, away[best] - limit
         matches = []
         for s, (image, _) in enumerate(sliced):
-            inside = int(np.argmin(excess[s]))
+            inside = int(owner[s]) if owner[s] >= 0 else int(np.argmin(excess[s]))
             nearest = inside if np.isfinite(excess[s, inside]) else int(np.argmin(np.abs(crossing[s])))
-            belongs = excess[s, inside] <= 0
+            belongs = owner[s] >= 0
             distance = float(crossing[s, nearest])
             matches.append(
                 SliceMatch(

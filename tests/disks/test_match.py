@@ -11,6 +11,7 @@ DISKS = {level: flat_disk(level, (0, 0, z)) for level, z in (("L2-L3", 36.0), ("
 
 
 def match(plane, disks=None, **settings_):
+    settings_ = {"near_mm": 0.0, **settings_}  # a disk that has no other slice would take a slice beyond its reach
     (found,) = SliceMatcher(**settings_)([blank("slice", plane)], DISKS if disks is None else disks)
     return found
 
@@ -143,3 +144,20 @@ def test_slices_of_other_disks_are_not_chosen():
     images = [blank("a", axial_plane(0.0)), blank("b", axial_plane(36.0)), blank("c", axial_plane(18.0))]
     matcher = SliceMatcher()
     assert [m.image.sop_instance_uid for m in matcher.best_first(matcher(images, DISKS), "L2-L3")] == ["b"]
+
+
+def test_a_disk_thinner_than_the_step_gets_its_nearest_slice_and_only_that():
+    thin = {"L3-L4": flat_disk("L3-L4", height=3.0)}
+    slices = [blank(f"s{z}", axial_plane(z)) for z in (2.2, -2.3, 6.7)]
+    assert [m.level for m in SliceMatcher()(slices, thin)] == ["L3-L4", None, None]
+
+
+def test_a_slice_farther_than_the_disk_is_high_is_never_taken():
+    thin = {"L3-L4": flat_disk("L3-L4", height=2.0)}
+    assert SliceMatcher(near_mm=5.0)([blank("s", axial_plane(2.4))], thin)[0].level is None
+
+
+def test_a_disk_that_has_a_slice_takes_no_other():
+    disks = {"L3-L4": flat_disk("L3-L4", height=6.0)}
+    slices = [blank(f"s{z}", axial_plane(z)) for z in (1.0, -4.0)]
+    assert [m.level for m in SliceMatcher()(slices, disks)] == ["L3-L4", None]
