@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bundle import __version__
 from bundle.disks.types import DiskReading
 from bundle.geometry import Vertebra
+from bundle.report import ReportError
 from bundle.study import Series, Study, StudyError, find_studies
 from bundle.weights import WeightsError, sha256_of
 
@@ -131,7 +132,7 @@ class LumbarReading:
     def _outcome(self, name: str, source: Path, folder: Path, step: Callable[[str], Any]) -> Outcome:
         try:
             return Outcome(name, self.read(source, folder, step))
-        except (StudyError, WeightsError) as error:
+        except (StudyError, WeightsError, ReportError) as error:
             return Outcome(name, None, str(error))
         except OSError as error:
             return Outcome(name, None, f"{folder}: cannot be written ({error.strerror or type(error).__name__})")

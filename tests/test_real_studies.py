@@ -15,6 +15,8 @@ def hitachi(root, shared_data, tmp_path_factory):
     output = tmp_path_factory.mktemp("out")
     done = run_bundle(root, "--studies", str(shared_data / "hitachi-study"), "--output_dir", str(output))
     assert done.returncode == 0, done.stderr
+    # The picture by which the slices are checked by eye: regenerated at each run, beside the repository's other outputs.
+    assert (output / "hitachi-study" / "axial_slices.png").stat().st_size > 10_000
     return json.loads((output / "hitachi-study" / "report.json").read_text())
 
 

@@ -22,7 +22,7 @@ def render_page(document: Mapping[str, Any], pictures: Mapping[str, bytes], text
 
     Args:
         document: ``report.json``, valid.
-        pictures: PNG files by name: ``sagittal`` and the disks' levels; those that are missing are not shown.
+        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' levels; missing ones are not shown.
         texts: the language.
 
     Returns:
@@ -42,6 +42,7 @@ def render_page(document: Mapping[str, Any], pictures: Mapping[str, bytes], text
         findings=[(name, texts.say(f"findings.{name}")) for name in FINDINGS],
         sagittal=_sagittal(document, pictures, texts),
         series=_series(document["series"], texts),
+        slices=_slices(document["axial_slices"], pictures, texts),
     )
 
 
@@ -93,6 +94,15 @@ def _sagittal(document: Mapping[str, Any], pictures: Mapping[str, bytes], texts:
         "uri": _uri(pictures.get("sagittal")),
         "alt": texts.say("pictures.middle_alt", levels=", ".join(levels) or none, lines=", ".join(lines) or none),
         "caption": texts.say(f"pictures.{caption}"),
+    }
+
+
+def _slices(slices: list[Mapping[str, Any]], pictures: Mapping[str, bytes], texts: Texts) -> dict[str, Any]:
+    matched = sum(s["level"] is not None for s in slices)
+    return {
+        "uri": _uri(pictures.get("axial_slices")),
+        "alt": texts.say("pictures.slices_alt", slices=len(slices), matched=matched),
+        "caption": texts.say("pictures.slices_caption", slices=len(slices), matched=matched),
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.disks.types import DiskReading, DiskRoi
+from bundle.disks.types import DiskReading, DiskRoi, SliceMatch
 from bundle.geometry import LUMBAR_LEVELS, SlicePlane, Vertebra
 from bundle.geometry.lifting import box_corners_px
 from bundle.geometry.resample import resample_plane
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BODY_COLOR, _LINE_COLOR, _FRAME_COLOR = "#5cc8ff", "#ffd54a", "#b8b8b8"
+_BODY_COLOR, _LINE_COLOR, _FRAME_COLOR, _NO_DISK_COLOR = "#5cc8ff", "#ffd54a", "#b8b8b8", "#9a9a9a"
+_MOST_NAMED_LINES = 28  # more names than that do not fit beside the image
 _MARGIN_IN = 0.28  # black frame that holds the letters, so that they cover no tissue
 _SAGITTAL_IN, _DISK_IN = 5.6, 3.7  # longer side of the image area
 _SPINE_SHARE, _LEAST_SHARE = 1.45, 0.6  # of the bodies' extent, and of the image, that the sagittal picture shows
@@ -64,14 +65,50 @@ def sagittal_picture(study: Study, vertebrae: Sequence[Vertebra], disks: Sequenc
     if study.sagittal is None:
         return None
     image = midsagittal_image(study.sagittal, vertebrae)
+    lines = [(d.level, best.plane, _LINE_COLOR) for d in disks if (best := best_axial_image(d)) is not None]
+    return _png(_sagittal_figure(image, vertebrae, lines), dpi)
+
+
+def slices_picture(study: Study, vertebrae: Sequence[Vertebra], matches: Sequence[SliceMatch], dpi: float) -> bytes | None:
+    """PNG of the mid-sagittal slice with the line of every axial slice: where each cuts, and the disk it was given to.
+
+    Args:
+        study: its sagittal series is shown.
+        vertebrae: named bodies.
+        matches: of the axial slices, numbered in their order from 1; those of no disk are grey.
+        dpi: as in sagittal_picture.
+
+    Returns:
+        None if the study has no sagittal series or no axial slices, or no patient space.
+
+    Raises:
+        StudyError: the slice cannot be decoded.
+    """
+    if study.sagittal is None or not matches:
+        return None
+    image = midsagittal_image(study.sagittal, vertebrae)
+    if image.plane is None:
+        return None
+    few = len(matches) <= _MOST_NAMED_LINES
+    lines = []
+    for number, match in enumerate(matches, start=1):
+        name = f"{number}  {match.level or '-'}" if few else match.level or ""
+        lines.append((name, match.image.plane, _LINE_COLOR if match.level else _NO_DISK_COLOR))
+    return _png(_sagittal_figure(image, vertebrae, lines), dpi)
+
+
+def _sagittal_figure(
+    image: StudyImage, vertebrae: Sequence[Vertebra], lines: Sequence[tuple[str, SlicePlane | None, str]]
+) -> Figure:
+    """The slice with its bodies, and the lines (name, plane, colour) in which planes cut it."""
     bodies = {v.level: corners for v in vertebrae if (corners := _body_corners(image, v)) is not None}
     panel = _sagittal_panel(image, list(bodies.values()))
     figure, (axes,) = _figure([panel], _SAGITTAL_IN)
     for level, corners in bodies.items():
         _draw_body(axes, panel.view.to_pixel(corners), level)
     if image.plane is not None:
-        _draw_lines(axes, panel.view, image.plane, disks)
-    return _png(figure, dpi)
+        _draw_lines(axes, panel.view, image.plane, lines)
+    return figure
 
 
 def disk_picture(reading: DiskReading, dpi: float) -> bytes | None:
@@ -238,29 +275,30 @@ def _draw_body(axes: Axes, corners_px: NDArray, level: str) -> None:
     _label(axes, x, y, level, _BODY_COLOR, ha="center", va="center")
 
 
-def _draw_lines(axes: Axes, view: SlicePlane, plane: SlicePlane, disks: Sequence[DiskReading]) -> None:
-    """Where the disks' axial slices cut the sagittal one, each named at its front end, where lordosis spreads them."""
+def _draw_lines(
+    axes: Axes, view: SlicePlane, plane: SlicePlane, lines: Sequence[tuple[str, SlicePlane | None, str]]
+) -> None:
+    """Where axial planes cut the sagittal one, each named at its front end, where lordosis spreads them."""
     rows, columns = view.shape
     row_px = max(rows, columns) * _FONT_PT * 1.35 / 72 / _SAGITTAL_IN  # height of a line of text
     width_px = 3.4 * row_px  # of a level's name
     labels = []
-    for reading in disks:
-        image = best_axial_image(reading)
-        met = plane.intersection(image.plane) if image is not None and image.plane is not None else None
+    for name, axial, color in lines:
+        met = plane.intersection(axial) if axial is not None else None
         if met is None:
             continue
         (x0, y0), (x1, y1) = sorted(view.to_pixel(np.stack(met)).tolist())
-        axes.plot([x0, x1], [y0, y1], color=_LINE_COLOR, linewidth=0.9)
+        axes.plot([x0, x1], [y0, y1], color=color, linewidth=0.9)
         slope = (y1 - y0) / max(x1 - x0, 1e-6)
         front = float(np.clip(x0, 0, max(x1, 0)))
         y = y0 + slope * (front - x0)
         if front < width_px:  # no room before the line: the name stands on it
-            labels.append((y + min(0.0, slope * width_px) - 0.6 * row_px, front + 0.2 * row_px, "left", reading.level))
+            labels.append((y + min(0.0, slope * width_px) - 0.6 * row_px, front + 0.2 * row_px, "left", name, color))
         else:
-            labels.append((y, front - 0.2 * row_px, "right", reading.level))
+            labels.append((y, front - 0.2 * row_px, "right", name, color))
     labels.sort()
-    for (_, x, side, level), y in zip(labels, spread([label[0] for label in labels], row_px, rows), strict=True):
-        _label(axes, x, y, level, _LINE_COLOR, ha=side, va="center")
+    for (_, x, side, name, color), y in zip(labels, spread([label[0] for label in labels], row_px, rows), strict=True):
+        _label(axes, x, y, name, color, ha=side, va="center")
 
 
 def spread(wanted: Sequence[float], gap: float, end: float) -> list[float]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bundle.disks.types import DiskReading, SliceMatch
-from bundle.geometry import Vertebra
+from bundle.geometry import DISK_LEVELS, Vertebra
 from bundle.report.document import build, validate
 from bundle.report.errors import ReportError
 from bundle.report.page import render_page
-from bundle.report.pictures import disk_picture, sagittal_picture
+from bundle.report.pictures import disk_picture, sagittal_picture, slices_picture
 from bundle.report.texts import load_texts
 from bundle.study.types import Study
 
@@ -71,12 +71,13 @@ class ReportWriter:
         validate(document)
         pictures = {"sagittal": sagittal_picture(study, vertebrae, disks, self.dpi)}
         pictures |= {disk.level: disk_picture(disk, self.dpi) for disk in disks}
+        pictures["axial_slices"] = slices_picture(study, vertebrae, matches, self.dpi)
         shown = {name: png for name, png in pictures.items() if png is not None}
         contents = {
             _DOCUMENT: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(),
             _PAGE: render_page(document, shown, self.texts).encode(),
         }
-        contents |= {"sagittal.png" if name == "sagittal" else f"disk_{name}.png": png for name, png in shown.items()}
+        contents |= {f"disk_{name}.png" if name in DISK_LEVELS else f"{name}.png": png for name, png in shown.items()}
         try:
             _replace_folder(place, contents)
         except OSError as error:

@@ -34,6 +34,9 @@ class BodyDetector(RetinaNetDetector):
         atss_candidates: anchors a level that ATSS (Zhang et al. 2020) considers for a box.
         negatives_per_image: hardest negatives that the classification loss sees in an image, at the least.
         landmark_weight: of the corners' loss against the others.
+        classification_loss: of logits against one-hot classes; default binary cross-entropy.
+        box_loss: of decoded boxes; default generalised IoU.
+        landmark_loss: of corner codes; default smooth L1.
     """
 
     landmark_key = "landmark_regression"
@@ -48,13 +51,18 @@ class BodyDetector(RetinaNetDetector):
         atss_candidates: int = 6,
         negatives_per_image: int = 96,
         landmark_weight: float = 1.0,
+        classification_loss: nn.Module | None = None,
+        box_loss: nn.Module | None = None,
+        landmark_loss: nn.Module | None = None,
     ) -> None:
         super().__init__(network, anchor_generator, box_overlap_metric=box_iou)
         self.score_thresh = float(score_thresh)
         self.nms_thresh = float(nms_thresh)
         self.detections_per_img = int(detections_per_img)
         self.landmark_weight = float(landmark_weight)
-        self.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
+        self.set_cls_loss(classification_loss or nn.BCEWithLogitsLoss(reduction="mean"))
+        self.set_box_regression_loss(box_loss or BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
+        self.landmark_loss = landmark_loss or nn.SmoothL1Loss(beta=0.1)
         self.set_hard_negative_sampler(
             batch_size_per_image=negatives_per_image, positive_fraction=0.3, min_neg=negatives_per_image // 2, pool_size=10
         )
@@ -105,7 +113,7 @@ class BodyDetector(RetinaNetDetector):
             wanted.append(encode_landmarks(corners[known], boxes[chosen[known]]))
         if sum(len(p) for p in predicted) == 0:
             return codes.sum() * 0.0
-        return nn.functional.smooth_l1_loss(torch.cat(predicted), torch.cat(wanted), beta=0.1)
+        return self.landmark_loss(torch.cat(predicted), torch.cat(wanted))
 
     def postprocess_detections(
         self,

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from bundle.geometry import SlicePlane
-from bundle.report.pictures import best_axial_image, disk_picture, midsagittal_image, sagittal_picture, spread
+from bundle.report.pictures import (
+    best_axial_image,
+    disk_picture,
+    midsagittal_image,
+    sagittal_picture,
+    slices_picture,
+    spread,
+)
 from tests.making import ORDERS, reordered, series_of, study_image
 
 YELLOW, BLUE = (255, 213, 74), (92, 200, 255)
@@ -118,3 +125,14 @@ def test_names_of_lines_do_not_overlap():
         placed = spread(wanted, 10, 100)
         assert np.diff(placed).min() >= 10 - 1e-9 and placed[0] >= 5 - 1e-9 and placed[-1] <= 95 + 1e-9
     assert spread([], 10, 100) == []
+
+
+def test_every_axial_slice_is_shown_with_its_disk(reading):
+    named = opened(slices_picture(reading.study, reading.vertebrae, reading.matches, 80))
+    loose = [replace(m, level=None) for m in reading.matches]
+    of_none = opened(slices_picture(reading.study, reading.vertebrae, loose, 80))
+    assert near(named, YELLOW).sum() > 500 and near(of_none, YELLOW).sum() == 0
+
+
+def test_without_axial_slices_there_is_no_picture_of_them(reading):
+    assert slices_picture(reading.study, reading.vertebrae, (), 80) is None
