@@ -34,26 +34,31 @@ class ChainNamer:
     are left out, so that a missed body does not shift those above it. What fits no chain is dropped.
 
     Args:
-        floor: class scores below it count as this much, so that one bad score cannot forbid a name.
+        floor: class scores below this share of the body's best count as this much, so that one bad score cannot forbid a name.
         drop_cost: log-likelihood that it costs to leave a detection of score 1 out of the chain, in proportion to its score.
         spacing_spread: tolerance of the distance between neighbours, as the standard deviation of its logarithm.
         max_missing: most bodies that may be missing between two that were found.
         missing_cost: log-likelihood that each missing body costs.
+        lumbar_weight: share (0 to 1) at which the class scores of a body that does not look sacral count. Lumbar bodies look
+            alike, and where the network is wrong by one it is so for the whole column: their scores are one piece of
+            evidence, not five. The sacrum's look stands for itself.
     """
 
     def __init__(
         self,
-        floor: float = 0.02,
-        drop_cost: float = 5.0,
+        floor: float = 0.05,
+        drop_cost: float = 1.5,
         spacing_spread: float = 0.22,
         max_missing: int = 2,
-        missing_cost: float = 2.0,
+        missing_cost: float = 0.8,
+        lumbar_weight: float = 0.05,
     ) -> None:
         self.floor = float(floor)
         self.drop_cost = float(drop_cost)
         self.spacing_spread = float(spacing_spread)
         self.max_missing = int(max_missing)
         self.missing_cost = float(missing_cost)
+        self.lumbar_weight = float(lumbar_weight)
 
     def __call__(self, centers: NDArray, heights: NDArray, class_scores: NDArray) -> Naming:
         """Names of the bodies of one column.
@@ -67,8 +72,13 @@ class ChainNamer:
         if n == 0:
             return Naming(np.zeros(0, dtype=np.int64), 0.0)
         order = np.argsort(-np.asarray(centers)[:, 1], kind="stable")  # from the feet up
-        likelihood = np.log(np.clip(np.asarray(class_scores, dtype=np.float64)[order], self.floor, 1.0))
-        cost = self.drop_cost * np.asarray(class_scores, dtype=np.float64)[order].max(1)
+        scores = np.asarray(class_scores, dtype=np.float64)[order]
+        # Whether it is a body at all is in the cost of dropping it; here only which name suits it, against its best one.
+        relative = scores / np.maximum(scores.max(1, keepdims=True), 1e-6)
+        sacral = relative[:, : _S1 + 1].max(1)
+        weight = self.lumbar_weight + (1 - self.lumbar_weight) * sacral
+        likelihood = weight[:, None] * np.log(np.clip(relative, self.floor, 1.0))
+        cost = self.drop_cost * scores.max(1)
         step = self._steps(np.asarray(centers, dtype=np.float64)[order], np.asarray(heights, dtype=np.float64)[order])
         best, path = self._best_path(likelihood, cost, step)
         # The rival differs in at least one body that matters: forbid the names of the winner there, one at a time.

@@ -67,8 +67,8 @@ def test_wide_step_is_a_wide_step_before_it_is_a_missed_body():
     centers, heights = column(("S1", "L5"), pitch=1.45 * PITCH)
     scores = np.full((2, len(BODY_LEVELS)), 0.6)
     scores[0] = scores_of(["S1"])[0]
-    assert names(ChainNamer()(centers, heights, scores)) == ["S1", "L5"]
-    assert names(ChainNamer(missing_cost=0.0)(centers, heights, scores)) == ["S1", "L4"]
+    assert names(ChainNamer(drop_cost=5.0, missing_cost=2.0)(centers, heights, scores)) == ["S1", "L5"]
+    assert names(ChainNamer(drop_cost=5.0, missing_cost=0.0)(centers, heights, scores)) == ["S1", "L4"]
 
 
 def test_weak_box_beside_the_column_is_dropped():
@@ -106,10 +106,10 @@ def test_unit_of_the_centres_does_not_matter():
 
 
 def test_clear_column_has_a_larger_margin_than_one_that_may_be_shifted():
-    clear = ChainNamer()(*column(), scores_of(COLUMN))
+    clear = ChainNamer(lumbar_weight=1.0)(*column(), scores_of(COLUMN))
     levels = ("L4", "L3", "L2")
     torn = np.maximum(scores_of(levels, 0.5), scores_of(("L5", "L4", "L3"), 0.49))
-    doubtful = ChainNamer()(*column(levels), torn)
+    doubtful = ChainNamer(lumbar_weight=1.0)(*column(levels), torn)
     assert names(doubtful) == list(levels)
     assert doubtful.margin == pytest.approx(3 * np.log(0.5 / 0.49), abs=1e-6)  # three names, each a little better
     assert clear.margin > 5
@@ -123,3 +123,17 @@ def test_no_bodies_have_no_names():
 
 def test_single_body_has_its_best_name():
     assert names(ChainNamer()(*column(("L3",)), scores_of(["L3"]))) == ["L3"]
+
+
+def test_a_sure_sacrum_outweighs_a_column_of_lumbar_bodies_that_look_shifted():
+    # The sacrum is seen as it is, and all five bodies above look like the one above each.
+    scores = scores_of(("S2", "S1", "L4", "L3", "L2", "L1", "T12"))
+    centers, heights = column(("S2", "S1", "L5", "L4", "L3", "L2", "L1"))
+    assert names(ChainNamer()(centers, heights, scores))[2:] == ["L5", "L4", "L3", "L2", "L1"]
+    assert names(ChainNamer(lumbar_weight=1.0, drop_cost=5.0)(centers, heights, scores))[2:] != [
+        "L5",
+        "L4",
+        "L3",
+        "L2",
+        "L1",
+    ]
