@@ -78,7 +78,8 @@ def find_studies(studies: str | Path | Sequence[str | Path]) -> dict[str, Path]:
 
 def study_name(path: Path) -> str:
     """Name of a folder, or of a file without its ending."""
-    path = path.resolve()
+    # A link keeps the name that its user gave it; only `..` has to be looked up.
+    path = path.resolve() if path.name in ("", "..") else path.absolute()
     if path.is_dir():
         return path.name or "study"
     for ending in _DOUBLE_ENDINGS:

@@ -34,7 +34,8 @@ class ChainNamer:
     are left out, so that a missed body does not shift those above it. What fits no chain is dropped.
 
     Args:
-        floor: class scores below this share of the body's best count as this much, so that one bad score cannot forbid a name.
+        floor: class scores below this share of the body's best count as this much, so that one bad score
+            cannot forbid a name.
         drop_cost: log-likelihood that it costs to leave a detection of score 1 out of the chain, in proportion to its score.
         spacing_spread: tolerance of the distance between neighbours, as the standard deviation of its logarithm.
         max_missing: most bodies that may be missing between two that were found.

@@ -130,10 +130,5 @@ def test_a_sure_sacrum_outweighs_a_column_of_lumbar_bodies_that_look_shifted():
     scores = scores_of(("S2", "S1", "L4", "L3", "L2", "L1", "T12"))
     centers, heights = column(("S2", "S1", "L5", "L4", "L3", "L2", "L1"))
     assert names(ChainNamer()(centers, heights, scores))[2:] == ["L5", "L4", "L3", "L2", "L1"]
-    assert names(ChainNamer(lumbar_weight=1.0, drop_cost=5.0)(centers, heights, scores))[2:] != [
-        "L5",
-        "L4",
-        "L3",
-        "L2",
-        "L1",
-    ]
+    even = ChainNamer(lumbar_weight=1.0, drop_cost=5.0)(centers, heights, scores)
+    assert names(even)[2:] == ["L4", "L3", "L2", "L1", "T12"]
