@@ -43,11 +43,9 @@ def choose(
     best_cover = max(covered.values())
 
     def rank(f: SeriesFacts) -> tuple[float, ...]:
-        words = f"{f.series.description} {f.body_part}"
-        elsewhere = bool(_ELSEWHERE.search(words)) and not _LUMBAR.search(words)
         spacing = float(np.median([max(_spacing(f.series, k)) for k in range(len(f.series.images))]))
         return (
-            float(elsewhere),
+            float(is_elsewhere(f)),
             float(len(f.series.images) < _ENOUGH_SLICES[orientation]),
             float(covered[id(f)] < 0.5 * best_cover),
             float(order.index(f.series.weighting)),
@@ -59,16 +57,36 @@ def choose(
     return min(found, key=rank)
 
 
-def reason(chosen: SeriesFacts, facts: Sequence[SeriesFacts]) -> str:
-    """Why ``chosen`` is read, in one sentence for the report."""
+def is_elsewhere(f: SeriesFacts) -> bool:
+    """Whether a series' description or body part names another part of the body and not the lumbar spine."""
+    words = f"{f.series.description} {f.body_part}"
+    return bool(_ELSEWHERE.search(words)) and not _LUMBAR.search(words)
+
+
+def contrast_reason(f: SeriesFacts) -> str:
+    """The contrast of a series and what it was told by, as part of a sentence."""
+    weighting = {"unknown": "unknown contrast", "T2FS": "fat-suppressed T2"}.get(f.series.weighting, f.series.weighting)
+    return f"{weighting} by {f.why_weighting}"
+
+
+def reason(chosen: SeriesFacts, facts: Sequence[SeriesFacts], joined: Sequence[SeriesFacts] = ()) -> str:
+    """Why ``chosen`` is read, in one sentence for the report.
+
+    Args:
+        chosen: the series, one of ``facts``.
+        facts: all series of the study.
+        joined: other series that are read together with it.
+    """
     series = chosen.series
-    rest = [f for f in candidates(facts, series.orientation) if f is not chosen]
-    weighting = {"unknown": "unknown contrast", "T2FS": "fat-suppressed T2"}.get(series.weighting, series.weighting)
-    sentence = f"{series.orientation} by the position of its slices, {weighting} by {chosen.why_weighting}"
+    together = {id(chosen), *map(id, joined)}
+    rest = [f for f in candidates(facts, series.orientation) if id(f) not in together]
+    sentence = f"{series.orientation} by the position of its slices, {contrast_reason(chosen)}"
+    if joined:
+        sentence += f"; read together with {len(joined)} other series of other heights"
     if rest:
         names = ", ".join(sorted({f.series.weighting for f in rest}))
         sentence += f"; preferred to {len(rest)} other {series.orientation} series ({names})"
-    else:
+    elif not joined:
         sentence += f"; the only {series.orientation} series"
     return sentence + "."
 

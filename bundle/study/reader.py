@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.study import dicom, plain
 from bundle.study.choice import AXIAL_ORDER, SAGITTAL_ORDER, candidates, choose, reason
 from bundle.study.files import StudyFile, files_of, study_name
 from bundle.study.frames import Frame, Skipped
+from bundle.study.joining import as_one, join_axial
+from bundle.study.pixels import BY_PIXELS, tell_t2_by_pixels
+from bundle.study.reformat import isotropic_source, reformatted, reformatting_reason
 from bundle.study.series import SeriesFacts, arrange
 from bundle.study.types import Series, Study, StudyError, Weighting
 
@@ -46,28 +50,54 @@ class StudyReader:
             raise StudyError(_nothing_found(source, pictures, skipped, others))
         several = len({f.study_uid for f in frames}) > 1
         frames = _one_study(frames)
-        facts = arrange(frames)
-        axial = choose(facts, "axial", self.axial_order)
-        sagittal = choose(facts, "sagittal", self.sagittal_order, other=[axial] if axial else [])
-        if sagittal is None:
+        facts = tell_t2_by_pixels(arrange(frames))
+        chosen = self._choose(facts)
+        if "sagittal" not in chosen:
             raise StudyError(_no_sagittal(source, facts, skipped))
-        flags = _flags(sagittal, axial)
+        flags = _flags(chosen["sagittal"], chosen.get("axial"))
         if several:
             flags.append("several_studies")
         if skipped:
             flags.append("files_skipped")
             for why, count in Counter(s.reason for s in skipped).items():
                 _log.warning("%s: %d file(s) left out: %s", name, count, why)
-        chosen = {"sagittal": sagittal} if axial is None else {"sagittal": sagittal, "axial": axial}
+        axial = chosen.get("axial")
         return Study(
             name=name,
             study_instance_uid=frames[0].study_uid or source.name,
             series=tuple(f.series for f in facts),
-            sagittal=sagittal.series,
-            axial=None if axial is None else axial.series,
-            reasons={key: reason(f, facts) for key, f in chosen.items()},
+            sagittal=chosen["sagittal"].facts.series,
+            axial=None if axial is None else axial.facts.series,
+            reasons={view: choice.reason for view, choice in chosen.items()},
             flags=tuple(flags),
         )
+
+    def _choose(self, facts: Sequence[SeriesFacts]) -> dict[str, _Chosen]:
+        """The series that are read, by view; a view that can neither be found nor cut from a volume is not there."""
+        axial = choose(facts, "axial", self.axial_order)
+        sagittal = choose(facts, "sagittal", self.sagittal_order, other=[axial] if axial else [])
+        chosen: dict[str, _Chosen] = {}
+        if sagittal is not None:
+            chosen["sagittal"] = _Chosen(sagittal, reason(sagittal, facts))
+        elif (source := isotropic_source(facts, "sagittal", self.sagittal_order, axial)) is not None:
+            chosen["sagittal"] = _Chosen(reformatted(source, "sagittal"), reformatting_reason(source, "sagittal"))
+        if axial is not None:
+            joined = [axial] if sagittal is None else join_axial(facts, axial, sagittal)
+            series = axial if len(joined) == 1 else as_one(joined)
+            frames = frozenset(f.frame_of_reference for f in joined)
+            chosen["axial"] = _Chosen(series, reason(axial, facts, joined[1:]), frames)
+        elif (source := isotropic_source(facts, "axial", self.axial_order, sagittal)) is not None:
+            chosen["axial"] = _Chosen(reformatted(source, "axial"), reformatting_reason(source, "axial"))
+        return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """A series that is read, why, and the frames of reference of the series that were joined to it (its own among them)."""
+
+    facts: SeriesFacts
+    reason: str
+    frames_of_reference: frozenset[str] = frozenset()
 
 
 def _complete(order: Sequence[Weighting], default: Sequence[Weighting]) -> tuple[Weighting, ...]:
@@ -115,28 +145,30 @@ def _one_study(frames: list[Frame]) -> list[Frame]:
     return max(by_study.values(), key=worth)
 
 
-def _flags(sagittal: SeriesFacts, axial: SeriesFacts | None) -> list[str]:
+def _flags(sagittal: _Chosen, axial: _Chosen | None) -> list[str]:
     by_weighting = {
         "T2FS": "sagittal_fat_suppressed",
         "T1": "sagittal_t1",
         "PD": "sagittal_pd",
         "unknown": "sagittal_weighting_unknown",
     }
-    flags = [by_weighting[sagittal.series.weighting]] if sagittal.series.weighting in by_weighting else []
-    if len(sagittal.series.images) == 1:
+    series = [choice.facts.series for choice in (sagittal, axial) if choice is not None]
+    flags = [by_weighting[series[0].weighting]] if series[0].weighting in by_weighting else []
+    if sagittal.facts.why_weighting == BY_PIXELS:
+        flags.append("sagittal_weighting_by_pixels")
+    if len(series[0].images) == 1:
         flags.append("single_slice")
     if axial is None:
         flags.append("no_axial_series")
     else:
-        if axial.series.weighting == "unknown":
+        if series[1].weighting == "unknown":
             flags.append("axial_weighting_unknown")
-        elif axial.series.weighting != "T2":
+        elif series[1].weighting != "T2":
             flags.append("axial_not_t2")
-        known = {sagittal.frame_of_reference, axial.frame_of_reference} - {""}
+        known = {sagittal.facts.frame_of_reference, axial.facts.frame_of_reference, *axial.frames_of_reference} - {""}
         if len(known) > 1:
             flags.append("frame_of_reference_differs")
-    notes = {note for facts in (sagittal, axial) if facts is not None for note in facts.series.notes}
-    return flags + sorted(notes)
+    return flags + sorted({note for one in series for note in one.notes})
 
 
 def _picture_study(name: str, series: Series) -> Study:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.geometry import angle_between_deg, group_into_stacks
+from bundle.geometry import angle_between_deg, group_into_stacks, plane_positions_mm
 from bundle.study.frames import Frame
 from bundle.study.types import Orientation, Series, StudyImage, Weighting
 from bundle.study.weighting import weighting_of
@@ -34,6 +34,7 @@ _TELLING_APART: tuple[tuple[str, Callable[[Frame], Hashable]], ...] = (
     ("acquisition", lambda f: f.acquisition),
 )
 _SAME_PLACE_MM = 0.05
+_UNEVEN = 0.1  # share of a step by which even steps may differ
 _MAX_LOCALIZER_IMAGES = 8  # of one orientation
 
 
@@ -154,7 +155,11 @@ def _facts(frames: list[Frame], orientation: Orientation, scout: bool, copies: i
         use = "radial"
     elif _LEFT_OUT.search(first.description) or _LEFT_OUT_TYPES & set(first.image_type):
         use = "derived"
-    notes = ("duplicate_slices_dropped",) if copies or repeated else ()
+    notes = []
+    if copies or repeated:
+        notes.append("duplicate_slices_dropped")
+    if any(_lacks_slices([ordered[k] for k in stack]) for stack in stacks):
+        notes.append("slices_missing")
     series = Series(
         first.series_uid,
         tuple(StudyImage(f.sop_uid, f.plane, f.load_pixels, f.source, f.plane.shape) for f in ordered),
@@ -162,7 +167,7 @@ def _facts(frames: list[Frame], orientation: Orientation, scout: bool, copies: i
         orientation,
         weighting,
         first.description,
-        notes,
+        tuple(notes),
     )
     derived = "DERIVED" in first.image_type or "SECONDARY" in first.image_type
     return SeriesFacts(series, why, use, derived, first.body_part, first.frame_of_reference)
@@ -179,6 +184,23 @@ def _is_radial(frames: Sequence[Frame]) -> bool:
         return False
     steps = angle_between_deg(normals[:-1], normals[1:])
     return bool(np.median(steps) > 5.0)
+
+
+def _lacks_slices(stack: Sequence[Frame]) -> bool:
+    """Whether evenly spaced slices have a gap of two or more whole steps between them.
+
+    Gaps of other widths are another plan, not a loss. The step must be that of at least two pairs of neighbours, and of half
+    of them all; else nobody can say what is missing.
+    """
+    steps = np.diff(np.sort(plane_positions_mm([f.plane for f in stack])))
+    steps = steps[steps > _SAME_PLACE_MM]
+    if not steps.size:
+        return False
+    step = float(np.sort(steps)[(steps.size - 1) // 2])
+    even = np.abs(steps - step) <= _UNEVEN * step
+    gaps = steps[~even] / step
+    whole = (np.rint(gaps) >= 2) & (np.abs(gaps - np.rint(gaps)) <= _UNEVEN * np.rint(gaps))
+    return bool(even.sum() >= max(2, steps.size / 2) and whole.any())
 
 
 def _in_patient_order(frames: list[Frame], orientation: Orientation) -> tuple[list[Frame], tuple[tuple[int, ...], ...]]:

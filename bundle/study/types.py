@@ -27,7 +27,8 @@ class StudyImage:
 
     Args:
         sop_instance_uid: of the image (with ``#frame`` for a frame of a multi-frame object, counted from 1); the file's name
-            for NIfTI (``name#slice``), PNG and JPG.
+            for NIfTI (``name#slice``), PNG and JPG; ``<series UID>#axial-<number>`` or ``#sagittal-<number>`` for a slice
+            that was cut from a volume and is in no file.
         plane: where its pixels lie in the patient; None for PNG and JPG.
         load_pixels: decodes the image when called: (rows, columns), float32, rescaled, light on dark (MONOCHROME1 is
             inverted). Raises StudyError if the file cannot be decoded.
@@ -54,7 +55,8 @@ class Series:
         orientation: by the planes' normals.
         weighting: by what the headers still say.
         description: Series Description as it stands, for the reason of a choice; may be empty.
-        notes: what the reader mended or left out (``duplicate_slices_dropped`` and the like).
+        notes: what the reader mended, left out or made: ``duplicate_slices_dropped``, ``slices_missing``,
+            ``axial_series_joined``, ``axial_reformatted``, ``sagittal_reformatted``.
     """
 
     series_instance_uid: str
@@ -73,9 +75,10 @@ class Study:
     Args:
         name: of the folder, archive or file that it came from, without ending: the name of its output folder.
         study_instance_uid: of the study; the file's name for NIfTI, PNG and JPG.
-        series: all image series that were found, also those not chosen.
-        sagittal: the series read in step 1; None if there is none.
-        axial: the series read in steps 2 to 4; None if there is none.
+        series: all image series that were found, also those not chosen, as they were filed.
+        sagittal: the series read in step 1; None if there is none. It may be cut from a volume among ``series``.
+        axial: the series read in steps 2 to 4; None if there is none. It may be cut from a volume among ``series``, or join
+            several of them.
         reasons: why ``sagittal`` and ``axial`` were chosen, one sentence each, by those keys.
         flags: codes for the report, such as ``no_axial_series``.
     """

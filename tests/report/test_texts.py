@@ -26,6 +26,11 @@ STUDY_FLAGS = [
     "several_studies",
     "frame_of_reference_differs",
     "duplicate_slices_dropped",
+    "axial_reformatted",
+    "sagittal_reformatted",
+    "axial_series_joined",
+    "slices_missing",
+    "sagittal_weighting_by_pixels",
 ]
 DISK_FLAGS = [
     "vertebra_not_found",

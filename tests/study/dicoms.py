@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ SHAPE = (12, 16)
 
 
 def planes(
-    directions: tuple[Sequence[float], Sequence[float]], count: int, step_mm: float = 4.0, start: Sequence[float] = (0, 0, 0)
+    directions: tuple[Sequence[float], Sequence[float]],
+    count: int,
+    step_mm: float = 4.0,
+    start: Sequence[float] = (0, 0, 0),
+    shape: tuple[int, int] = SHAPE,
+    spacing: tuple[float, float] = (20.0, 15.0),
 ) -> list[SlicePlane]:
     """Parallel planes, ``step_mm`` apart along their normal."""
     row, column = (np.asarray(d, dtype=float) for d in directions)
     normal = np.cross(row, column)
-    return [SlicePlane(np.asarray(start) + k * step_mm * normal, row, column, (20.0, 15.0), SHAPE) for k in range(count)]
+    return [SlicePlane(np.asarray(start) + k * step_mm * normal, row, column, spacing, shape) for k in range(count)]
 
 
 def dataset(plane: SlicePlane | None, number: int, study: str = "study", series: str = "series", **tags: Any) -> FileDataset:
@@ -64,6 +69,24 @@ def dataset(plane: SlicePlane | None, number: int, study: str = "study", series:
     return ds
 
 
+def with_pixels(ds: FileDataset, pixels: Any) -> FileDataset:
+    """``ds`` with ``pixels`` (rows, columns) in place of its one value."""
+    ds.PixelData = np.ascontiguousarray(pixels, dtype="<u2").tobytes()
+    return ds
+
+
+def write_volume(
+    folder: Path, on: Sequence[SlicePlane], value: Callable[[np.ndarray], np.ndarray], first: int = 1, **tags: Any
+) -> None:
+    """Write a series whose pixels have the ``value`` of their place: (..., 3) LPS millimetres to (...)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, plane in enumerate(on, start=first):
+        rows, columns = np.indices(plane.shape)
+        pixels = np.clip(np.rint(value(plane.to_patient(np.stack([columns, rows], axis=-1)))), 0, 4095)
+        ds = with_pixels(dataset(plane, number, **tags), pixels)
+        ds.save_as(folder / f"{tags.get('series', 'series')}-{number}", enforce_file_format=True)
+
+
 def write(folder: Path, on: Sequence[SlicePlane | None], first: int = 1, **tags: Any) -> list[Path]:
     """Write a series, numbered from ``first``, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,26 +99,27 @@ def write(folder: Path, on: Sequence[SlicePlane | None], first: int = 1, **tags:
 
 
 def enhanced(on: Sequence[SlicePlane], **tags: Any) -> FileDataset:
-    """One enhanced multi-frame object; frame k has the value k + 1."""
+    """One enhanced multi-frame object; frame k has the value k + 1. Every frame tells its own place and directions."""
     ds = dataset(None, 1, **tags)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = ENHANCED_MR
     ds.NumberOfFrames = len(on)
-    measures, orientation, timing = Dataset(), Dataset(), Dataset()
+    ds.Rows, ds.Columns = on[0].shape
+    measures, timing = Dataset(), Dataset()
     measures.PixelSpacing = list(on[0].pixel_spacing_mm)
     measures.SliceThickness = 4.0
-    orientation.ImageOrientationPatient = [*on[0].row_direction, *on[0].column_direction]
     timing.RepetitionTime = 3500.0
     shared = Dataset()
     shared.PixelMeasuresSequence = DicomSequence([measures])
-    shared.PlaneOrientationSequence = DicomSequence([orientation])
     shared.MRTimingAndRelatedParametersSequence = DicomSequence([timing])
     ds.SharedFunctionalGroupsSequence = DicomSequence([shared])
     frames = []
     for plane in on:
-        position, echo, frame = Dataset(), Dataset(), Dataset()
+        position, orientation, echo, frame = Dataset(), Dataset(), Dataset(), Dataset()
+        orientation.ImageOrientationPatient = [*plane.row_direction, *plane.column_direction]
         position.ImagePositionPatient = list(plane.origin_lps_mm)
         echo.EffectiveEchoTime = 100.0
         frame.PlanePositionSequence = DicomSequence([position])
+        frame.PlaneOrientationSequence = DicomSequence([orientation])
         frame.MREchoSequence = DicomSequence([echo])
         frames.append(frame)
     ds.PerFrameFunctionalGroupsSequence = DicomSequence(frames)
