@@ -3,9 +3,9 @@
 python -m scripts.benchmark_geometry
 python -m scripts.benchmark_geometry --repeats 20 --threads 1
 
-Geometry: 200 axial slices matched to 6 disks, and 15 ROIs cut (three slices each of an axial square of 5 disks, which are
-15, and as many sagittal ones). Networks: the vertebra detector's on 15 slices of 256 pixels and the disk classifier's on 5
-disks, both as configs/inference.yaml defines them, with random weights, eager and in single precision.
+Geometry: 200 axial slices matched to 6 disks, and 15 ROIs cut (10 axial and 5 sagittal squares, each of a slice and its
+two neighbours). Networks: the vertebra detector's on 15 slices of 256 pixels and the disk classifier's on 5 disks, both as
+configs/inference.yaml defines them, with random weights, eager and in single precision.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
+from bundle.disks.match import SliceMatcher
 from bundle.disks.roi import RoiCropper
 from bundle.geometry import DISK_LEVELS, Disk, SlicePlane
 from bundle.phantom.anatomy import Spine, sample_spine
@@ -79,15 +80,16 @@ def main(repeats: int = 10, threads: int = 0, config: str = str(ROOT / "configs"
     if threads:
         torch.set_num_threads(threads)
     parser = ConfigParser(ConfigParser.load_config_file(config))
-    matcher, cropper = parser.get_parsed_content("slice_matcher"), parser.get_parsed_content("roi")
+    matcher: SliceMatcher = parser.get_parsed_content("slice_matcher")
+    cropper: RoiCropper = parser.get_parsed_content("roi")
     disks, axial, sagittal = examination(sample_spine(0))
     best = {m.level: m.image for m in matcher(axial.images, disks)}
-    # The sixth disk and half of the others get an ROI more than a reading cuts, to make 15.
+    # A reading cuts ten; the axial ones once more make 15.
     views = [(level, view) for view in ("axial", "sagittal", "axial") for level in DISK_LEVELS]
 
-    def cut(crop: RoiCropper = cropper) -> list[np.ndarray]:
+    def cut() -> list[np.ndarray]:
         return [
-            (crop.axial(disks[lv], axial, best[lv]) if view == "axial" else crop.sagittal(disks[lv], sagittal)).pixels
+            (cropper.axial(disks[lv], axial, best[lv]) if view == "axial" else cropper.sagittal(disks[lv], sagittal)).pixels
             for lv, view in views
         ]
 

@@ -27,7 +27,7 @@ class SliceMatcher:
         near_mm: a disk without a slice gets the nearest that passes at most this far outside its endplates, about half the
             usual thickness of a slice, and never farther from its middle than the disk is high.
         max_angle_deg: a slice tilted more against the disk belongs to none. L5-S1 is often taken with the tilt of L4-L5,
-            which leaves 20 to 30 degrees.
+            which leaves 20 to 30 degrees; tilts of 45 still count, and old fractures lean a disk by up to 8 against this.
         angle_cost_mm: in the choice of the best slice, ten degrees of tilt count as much as this many mm of distance.
     """
 
@@ -36,7 +36,7 @@ class SliceMatcher:
         back_share: float = 0.75,
         tolerance_mm: float = 0.0,
         near_mm: float = 2.5,
-        max_angle_deg: float = 40.0,
+        max_angle_deg: float = 55.0,
         angle_cost_mm: float = 0.5,
     ) -> None:
         self.back_share = float(back_share)

@@ -38,7 +38,11 @@ def lift_vertebra(
     """
     corners = np.stack([planes[b.sop_instance_uid].to_patient(box_corners_px(b)) for b in boxes])  # (N, 4, 3)
     normal = planes[boxes[0].sop_instance_uid].normal
-    weight = np.array([b.score for b in boxes]) ** 2
+    # A body narrows to both sides. Were its last slices to count in full, their being seen or just missed would move the
+    # middle by half a step.
+    depth = np.linalg.norm(corners[:, [1, 2]] - corners[:, [0, 3]], axis=-1).mean(1)
+    fullness = np.clip((depth / max(float(np.percentile(depth, 75)), 1e-6) - 0.6) / 0.4, 0.05, 1.0)
+    weight = fullness * np.array([b.score for b in boxes]) ** 2
     position = corners.mean(1) @ normal
     middle = float(np.average(position, weights=weight))
     near = np.abs(position - middle) <= max(middle_mm, float(np.abs(position - middle).min()) + 1e-6)
