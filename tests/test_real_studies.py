@@ -1,6 +1,7 @@
 """Real images, which are not part of the project: skipped where ../shared/data is not there."""
 
 import json
+import shutil
 
 import pytest
 
@@ -15,8 +16,10 @@ def hitachi(root, shared_data, tmp_path_factory):
     output = tmp_path_factory.mktemp("out")
     done = run_bundle(root, "--studies", str(shared_data / "hitachi-study"), "--output_dir", str(output))
     assert done.returncode == 0, done.stderr
-    # The picture by which the slices are checked by eye: regenerated at each run, beside the repository's other outputs.
-    assert (output / "hitachi-study" / "axial_slices.png").stat().st_size > 10_000
+    # The picture by which the slices are checked by eye, regenerated at each run.
+    kept = root / "out" / "tests" / "hitachi-axial-slices.png"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(output / "hitachi-study" / "axial_slices.png", kept)
     return json.loads((output / "hitachi-study" / "report.json").read_text())
 
 
@@ -35,6 +38,19 @@ def test_the_report_of_the_hitachi_study_is_complete(hitachi):
     for disk in hitachi["disks"]:
         assert (disk["finding"] is None) == (disk["probabilities"] is None)
         assert disk["finding"] is not None or disk["flags"]
+
+
+def test_every_slice_of_the_hitachi_study_goes_to_the_disk_of_its_stack_or_to_none(hitachi):
+    # By eye on out/tests/hitachi-axial-slices.png: one stack a disk, L1-L2 to L5-S1, and the slice that passes through the
+    # disk's middle is number 2, 5, 8, 12 and 15. Slices at the edge of a disk may be given to it or not.
+    levels = [s["level"] for s in hitachi["axial_slices"]]
+    assert [levels[k] for k in (1, 4, 7, 11, 14)] == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
+    stacks = ((0, 3, "L1-L2"), (3, 6, "L2-L3"), (6, 9, "L3-L4"), (9, 13, "L4-L5"), (13, 17, "L5-S1"))
+    for first, end, level in stacks:
+        assert set(levels[first:end]) <= {level, None}
+    for far in (9, 16):  # in the middle of a body
+        assert levels[far] is None
+    assert all(s["distance_mm"] is not None and s["margin_mm"] is not None for s in hitachi["axial_slices"])
 
 
 def test_a_single_spider_picture_is_read(root, shared_data, tmp_path):

@@ -10,16 +10,20 @@ from bundle.geometry.spine import (
     Vertebra,
     disk_level,
 )
-from bundle.geometry.stacks import group_into_stacks, plane_positions_mm
+from bundle.geometry.stacks import SAME_PLACE_MM, Stack, group_into_stacks, plane_positions_mm
+from bundle.geometry.volume import VolumeGrid
 
 __all__ = [
     "BODY_LEVELS",
     "DISK_LEVELS",
     "LUMBAR_LEVELS",
+    "SAME_PLACE_MM",
     "Disk",
     "SliceBox",
     "SlicePlane",
+    "Stack",
     "Vertebra",
+    "VolumeGrid",
     "angle_between_deg",
     "disk_level",
     "group_into_stacks",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bundle.geometry.planes import Array, SlicePlane, angle_between_deg
+
+#: Slices nearer than this show the same place: positions in headers are rounded.
+SAME_PLACE_MM = 0.05
 
 
 def plane_positions_mm(planes: Sequence[SlicePlane], normal: Array | None = None) -> Array:
@@ -15,6 +21,38 @@ def plane_positions_mm(planes: Sequence[SlicePlane], normal: Array | None = None
         return np.zeros(0)
     direction = planes[0].normal if normal is None else normal
     return np.stack([p.center_lps_mm for p in planes]) @ direction
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Parallel slices that belong together.
+
+    Args:
+        planes: one or more, in any order; their normals may point either way.
+    """
+
+    planes: tuple[SlicePlane, ...]
+
+    @cached_property
+    def positions_mm(self) -> Array:
+        """(N,) positions of the slices along the first one's normal, in the order of ``planes``."""
+        return plane_positions_mm(self.planes)
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """(N,) indices of ``planes`` in order of position."""
+        return np.argsort(self.positions_mm, kind="stable")
+
+    @cached_property
+    def steps_mm(self) -> Array:
+        """(N - 1,) distances from one slice to the next, in order of position; 0 where a place is there twice."""
+        return np.diff(self.positions_mm[self.order])
+
+    @cached_property
+    def step_mm(self) -> float:
+        """Usual (median) distance of neighbours at different places; 0 if there are none."""
+        moving = self.steps_mm[self.steps_mm > SAME_PLACE_MM]
+        return float(np.median(moving)) if moving.size else 0.0
 
 
 def group_into_stacks(
@@ -45,13 +83,10 @@ def group_into_stacks(
             groups.append([index])
     stacks: list[list[int]] = []
     for group in groups:
-        position = plane_positions_mm([planes[i] for i in group])
-        order = np.argsort(position, kind="stable")
-        steps = np.diff(position[order])
-        moving = steps[steps > 1e-3]
-        step = float(np.median(moving)) if moving.size else 0.0
+        stack = Stack(tuple(planes[i] for i in group))
+        step = stack.step_mm
         # Steps that are all large are no steps of a stack: single slices, one a disk.
         limit = max(max_gap_mm, max_gap_ratio * step) if step <= max_gap_mm else max_gap_mm
-        cuts = np.flatnonzero(steps > limit) + 1
-        stacks.extend([group[i] for i in part] for part in np.split(order, cuts))
+        cuts = np.flatnonzero(stack.steps_mm > limit) + 1
+        stacks.extend([group[i] for i in part] for part in np.split(stack.order, cuts))
     return sorted(stacks, key=min)

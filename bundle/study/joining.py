@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from bundle.geometry import plane_positions_mm
+from bundle.geometry import Stack
 from bundle.study.choice import candidates, is_elsewhere
 from bundle.study.series import SeriesFacts
 from bundle.study.types import Series
@@ -92,7 +92,7 @@ def _height(series: Series, whole_images: bool = False) -> tuple[float, float]:
 def _step(series: Series) -> float:
     """Usual distance in millimetres between neighbouring slices of a stack; 0 where no stack has two."""
     planes = [image.plane for image in series.images]
-    steps = [np.diff(np.sort(plane_positions_mm([p for k in stack if (p := planes[k])]))) for stack in series.stacks]
+    steps = [Stack(tuple(p for k in stack if (p := planes[k]))).steps_mm for stack in series.stacks]
     flat = np.concatenate(steps)
     return float(np.median(flat)) if flat.size else 0.0
 

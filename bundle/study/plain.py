@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.geometry import SlicePlane
+from bundle.geometry import VolumeGrid
 from bundle.study.files import StudyFile
 from bundle.study.frames import Frame
 from bundle.study.types import Series, StudyError, StudyImage
@@ -89,25 +89,20 @@ def read_nifti(file: StudyFile, study_uid: str) -> list[Frame]:
     thick = axes_mm.max() > 1.5 * np.median(axes_mm)
     across = int(np.argmax(axes_mm if thick else np.abs(to_lps[0, :3]) / axes_mm))
     column_axis, row_axis = (a for a in range(3) if a != across)  # columns run along the first of the two, rows the second
+    order = [across, row_axis, column_axis]
 
     def pixels(index: int) -> NDArray[np.float32]:
         picture = np.take(volume(), index, axis=across)
         return np.ascontiguousarray(np.nan_to_num(picture.T))
 
-    shape = (data.shape[row_axis], data.shape[column_axis])
-    frames = []
-    for index in range(data.shape[across]):
-        try:
-            plane = SlicePlane(
-                to_lps[:3, 3] + index * to_lps[:3, across],
-                to_lps[:3, column_axis],
-                to_lps[:3, row_axis],
-                (float(axes_mm[row_axis]), float(axes_mm[column_axis])),
-                shape,
-                float(axes_mm[across]),
-            )
-        except ValueError as error:
-            raise StudyError(f"{file.path}: the NIfTI affine is not valid ({error})") from error
-        name = file.path.name
-        frames.append(Frame(study_uid, name, f"{name}#{index + 1}", plane, partial(pixels, index), file.path, name))
-    return frames
+    name = file.path.name
+    try:
+        rows, columns = data.shape[row_axis], data.shape[column_axis]
+        grid = VolumeGrid(to_lps[:, [*order, 3]], (data.shape[across], rows, columns))
+        planes = [grid.plane(index) for index in range(grid.shape[0])]
+    except ValueError as error:
+        raise StudyError(f"{file.path}: the NIfTI affine is not valid ({error})") from error
+    return [
+        Frame(study_uid, name, f"{name}#{index + 1}", plane, partial(pixels, index), file.path, name)
+        for index, plane in enumerate(planes)
+    ]

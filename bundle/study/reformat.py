@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.geometry import SlicePlane, plane_positions_mm, unit
+from bundle.geometry import SlicePlane, Stack, VolumeGrid, unit
 from bundle.study.choice import candidates, contrast_reason
 from bundle.study.series import SeriesFacts
 from bundle.study.types import Orientation, Series, StudyImage, Weighting
@@ -34,19 +34,10 @@ _SOURCES: dict[View, tuple[Orientation, ...]] = {"sagittal": ("axial", "coronal"
 
 @dataclass(frozen=True, eq=False)
 class _Volume:
-    """Evenly spaced parallel slices of one matrix.
-
-    Args:
-        images: in order of position.
-        affine: (4, 4) from (slice, row, column, 1) to LPS millimetres.
-    """
+    """Images in order of position, and the grid on which they lie."""
 
     images: tuple[StudyImage, ...]
-    affine: NDArray[np.float64]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (len(self.images), *self.images[0].shape)
+    grid: VolumeGrid
 
 
 def isotropic_source(
@@ -109,47 +100,33 @@ def _volume_of(series: Series) -> _Volume | None:
     if len(series.stacks) != 1 or len(series.images) < _MIN_SLICES:
         return None
     planes = [image.plane for image in series.images if image.plane is not None]
-    if len(planes) < len(series.images) or len({image.shape for image in series.images}) > 1:
+    if len(planes) < len(series.images):
         return None
-    one = planes[0]
-    alike = [
-        np.allclose(p.pixel_spacing_mm, one.pixel_spacing_mm, rtol=1e-3)
-        and float(p.row_direction @ one.row_direction) > 0.9999
-        and float(p.column_direction @ one.column_direction) > 0.9999
-        for p in planes
-    ]
-    if not all(alike):
+    stack = Stack(tuple(planes))
+    grid = VolumeGrid.from_stack(stack, _MAX_UNEVEN_MM)
+    if grid is None:
         return None
-    order = np.argsort(plane_positions_mm(planes))
-    origins = np.stack([planes[k].origin_lps_mm for k in order])
-    index = np.arange(len(planes))
-    # A line through all origins, not the first two: their digits are few. Sheared volumes are lines too.
-    step, start = np.polynomial.polynomial.polyfit(index, origins, 1)[::-1]
-    step_mm = float(step @ one.normal)
-    if np.abs(origins - start - index[:, None] * step).max() > _MAX_UNEVEN_MM or not 0 < step_mm <= _MAX_STEP_MM:
+    step_mm = float(grid.affine[:3, 0] @ stack.planes[0].normal)
+    if step_mm > _MAX_STEP_MM or any(
+        not 1 / _MAX_RATIO <= step_mm / spacing <= _MAX_RATIO for spacing in grid.spacing_mm[1:]
+    ):
         return None
-    if any(not 1 / _MAX_RATIO <= step_mm / spacing <= _MAX_RATIO for spacing in one.pixel_spacing_mm):
-        return None
-    affine = np.eye(4)
-    affine[:3, 0] = step
-    affine[:3, 1] = one.column_direction * one.pixel_spacing_mm[0]
-    affine[:3, 2] = one.row_direction * one.pixel_spacing_mm[1]
-    affine[:3, 3] = start
-    return _Volume(tuple(series.images[k] for k in order), affine)
+    return _Volume(tuple(series.images[k] for k in stack.order), grid)
 
 
 def _cuts(volume: _Volume, view: View, uid: str) -> tuple[StudyImage, ...]:
     """Slices through the whole of ``volume``, along its own axes, so that none leaves it at its corners."""
-    normal = unit(np.cross(volume.affine[:3, 2], volume.affine[:3, 1]))
-    axes = np.stack([normal, unit(volume.affine[:3, 1]), unit(volume.affine[:3, 2])])
+    grid = volume.grid
+    normal = unit(np.cross(grid.affine[:3, 2], grid.affine[:3, 1]))
+    axes = np.stack([normal, unit(grid.affine[:3, 1]), unit(grid.affine[:3, 2])])
     # Which axis of the volume lies along which of the patient's, taken together: no axis serves twice.
     along = max(permutations(range(3)), key=lambda order: sum(abs(axes[order[k], k]) for k in range(3)))
     row, column, across = (axes[along[k]] * sign * (1.0 if axes[along[k], k] >= 0 else -1.0) for k, sign in _WAYS[view])
-    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    pixel_mm, cut_mm = float(spacing.min()), _CUT_MM[view]
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(volume.shape) - 1)
-    center = volume.affine[:3, 3] + volume.affine[:3, :3] @ ((np.array(volume.shape) - 1) / 2)
-    reach = np.ptp(corners @ volume.affine[:3, :3].T @ np.stack([row, column, across], axis=1), axis=0)
+    pixel_mm, cut_mm = float(grid.spacing_mm.min()), _CUT_MM[view]
+    last = np.array(grid.shape) - 1
+    center = grid.to_patient(last / 2)
+    corners = grid.to_patient(np.array(list(np.ndindex(2, 2, 2))) * last)
+    reach = np.ptp(corners @ np.stack([row, column, across], axis=1), axis=0)
     columns, rows = (int(length / pixel_mm) + 1 for length in reach[:2])
     count = max(int((reach[2] - cut_mm) / cut_mm) + 1, 1)
     corner = center - (columns - 1) / 2 * pixel_mm * row - (rows - 1) / 2 * pixel_mm * column
@@ -162,13 +139,13 @@ def _cuts(volume: _Volume, view: View, uid: str) -> tuple[StudyImage, ...]:
     for k in range(count):
         origin = corner + (k - (count - 1) / 2) * cut_mm * across
         plane = SlicePlane(origin, row, column, (pixel_mm, pixel_mm), (rows, columns), cut_mm)
-        load = partial(_cut, volume, voxels, plane, across)
+        load = partial(_cut, grid, voxels, plane, across)
         images.append(StudyImage(f"{uid}#{view}-{k + 1}", plane, load, volume.images[0].source, (rows, columns)))
     return tuple(images)
 
 
 def _cut(
-    volume: _Volume, voxels: Callable[[], NDArray[np.float32]], plane: SlicePlane, across: NDArray[np.float64]
+    grid: VolumeGrid, voxels: Callable[[], NDArray[np.float32]], plane: SlicePlane, across: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Pixels of one cut: the mean of thin cuts through its thickness, as a thick slice is measured."""
     from scipy import ndimage
@@ -178,11 +155,11 @@ def _cut(
     layer_mm = thickness / layers
     steps = np.stack([across * layer_mm, plane.column_direction * pixel_mm, plane.row_direction * pixel_mm], axis=1)
     first = plane.origin_lps_mm - (layers - 1) / 2 * layer_mm * across
-    to_index = np.linalg.inv(volume.affine)
+    to_index = np.linalg.inv(grid.affine)
     cut = ndimage.affine_transform(
         voxels(),
         to_index[:3, :3] @ steps,
-        to_index[:3, :3] @ first + to_index[:3, 3],
+        grid.to_index(first),
         output_shape=(layers, *plane.shape),
         order=1,
         # Not "constant": a rounding error beyond the outer pixels' centres would blank the whole outer row there.

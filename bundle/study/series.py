@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.geometry import angle_between_deg, group_into_stacks, plane_positions_mm
+from bundle.geometry import SAME_PLACE_MM, Stack, angle_between_deg, group_into_stacks
 from bundle.study.frames import Frame
 from bundle.study.types import Orientation, Series, StudyImage, Weighting
 from bundle.study.weighting import weighting_of
@@ -33,7 +33,6 @@ _TELLING_APART: tuple[tuple[str, Callable[[Frame], Hashable]], ...] = (
     ("time point", lambda f: f.temporal),
     ("acquisition", lambda f: f.acquisition),
 )
-_SAME_PLACE_MM = 0.05
 _UNEVEN = 0.1  # share of a step by which even steps may differ
 _MAX_LOCALIZER_IMAGES = 8  # of one orientation
 
@@ -108,7 +107,7 @@ def _is_localizer(by_orientation: dict[Orientation, list[Frame]]) -> bool:
 
 def _places(frames: Sequence[Frame]) -> list[tuple[Any, ...]]:
     """A key of each frame's place: frames with the same key show the same slice."""
-    step = _SAME_PLACE_MM
+    step = SAME_PLACE_MM
     return [
         (
             *np.rint(f.plane.center_lps_mm / step).astype(int).tolist(),
@@ -192,8 +191,8 @@ def _lacks_slices(stack: Sequence[Frame]) -> bool:
     Gaps of other widths are another plan, not a loss. The step must be that of at least two pairs of neighbours, and of half
     of them all; else nobody can say what is missing.
     """
-    steps = np.diff(np.sort(plane_positions_mm([f.plane for f in stack])))
-    steps = steps[steps > _SAME_PLACE_MM]
+    steps = Stack(tuple(f.plane for f in stack)).steps_mm
+    steps = steps[steps > SAME_PLACE_MM]
     if not steps.size:
         return False
     step = float(np.sort(steps)[(steps.size - 1) // 2])
