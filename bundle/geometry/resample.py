@@ -11,13 +11,20 @@ from bundle.geometry.planes import Array, SlicePlane, unit
 _TRUNCATE = 4.0
 
 
-def square_plane(center_lps_mm: ArrayLike, row: ArrayLike, column: ArrayLike, side_mm: float, size_px: int) -> SlicePlane:
+def square_plane(
+    center_lps_mm: ArrayLike,
+    row: ArrayLike,
+    column: ArrayLike,
+    side_mm: float,
+    size_px: int,
+    thickness_mm: float | None = None,
+) -> SlicePlane:
     """A square around a point: ``side_mm`` long, ``size_px`` pixels a side, rows along ``row``, columns along ``column``."""
     r, c = unit(row), np.asarray(column, dtype=np.float64)
     c = unit(c - (c @ r) * r)
     spacing = side_mm / size_px
     origin = np.asarray(center_lps_mm, dtype=np.float64) - (size_px - 1) / 2 * spacing * (r + c)
-    return SlicePlane(origin, r, c, (spacing, spacing), (size_px, size_px))
+    return SlicePlane(origin, r, c, (spacing, spacing), (size_px, size_px), thickness_mm)
 
 
 def pixel_map(source: SlicePlane, target: SlicePlane) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SliceBox, SlicePlane, unit
+from bundle.geometry.resample import square_plane
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.mr import paint_slice, sample_acquisition, scan
 from bundle.phantom.negatives import HeadPainter, empty_field
@@ -29,20 +30,6 @@ def draw(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
     return str(rng.choice(list(shares), p=weights / weights.sum()))
 
 
-def centered_plane(
-    center_lps_mm: np.ndarray,
-    row: np.ndarray,
-    column: np.ndarray,
-    side_mm: float,
-    size_px: int,
-    thickness_mm: float | None = None,
-) -> SlicePlane:
-    """A square plane around a point."""
-    spacing = side_mm / size_px
-    corner = center_lps_mm - (size_px - 1) / 2 * spacing * (row + column)
-    return SlicePlane(corner, row, column, (spacing, spacing), (size_px, size_px), thickness_mm)
-
-
 def sagittal_plane(
     rng: np.random.Generator, center_lps_mm: np.ndarray, size_px: int, field_of_view_mm: float, spread_mm: float
 ) -> SlicePlane:
@@ -53,7 +40,7 @@ def sagittal_plane(
     column = unit(column - (column @ row) * row)
     across = np.cross(row, column)
     middle = center_lps_mm + rng.normal(0, (0, 0.09, 0.09)) * field_of_view_mm + float(rng.normal(0, spread_mm)) * across
-    return centered_plane(middle, row, column, field_of_view_mm, size_px, float(rng.uniform(3, 5)))
+    return square_plane(middle, row, column, field_of_view_mm, size_px, float(rng.uniform(3, 5)))
 
 
 class VertebraSlices(Dataset):
@@ -133,7 +120,7 @@ class VertebraSlices(Dataset):
         center = np.zeros(3) if kind == "head" else patient.body(level).center_lps_mm
         if kind in ("coronal", "axial"):
             down = (0, 0, -1) if kind == "coronal" else (0, 1, 0)
-            plane = centered_plane(center, np.array([1.0, 0, 0]), np.array(down), field_of_view_mm, self.size_px)
+            plane = square_plane(center, np.array([1.0, 0, 0]), np.array(down), field_of_view_mm, self.size_px)
         else:
             plane = sagittal_plane(rng, center, self.size_px, field_of_view_mm, 9.0)
         painted = paint_slice(painter, plane, torch.stack(contrasts))

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from bundle.geometry import DISK_LEVELS, SlicePlane, unit
+from bundle.geometry.resample import square_plane
 from bundle.phantom.anatomy import Spine
 from bundle.phantom.mr import Acquisition, PatientPainter, paint_slice, scan
-from bundle.phantom.slices import centered_plane
 from bundle.phantom.tissues import Sequence as MrSequence
 from bundle.phantom.tissues import spin_echo_signal
 
@@ -35,7 +35,7 @@ def sagittal_planes(
     down = np.array([0.0, 0.0, -1.0])
     to_left = np.array([np.cos(turn), np.sin(turn), 0.0])
     return tuple(
-        centered_plane(
+        square_plane(
             center_lps_mm + (k - (slices - 1) / 2) * step_mm * to_left, row, down, field_of_view_mm, size_px, step_mm * 0.9
         )
         for k in range(slices)
@@ -50,7 +50,7 @@ def axial_stack(
     row = unit(np.array([1.0, 0.0, 0.0]) - normal[0] * normal)
     column = np.cross(normal, row)  # to the back
     return tuple(
-        centered_plane(
+        square_plane(
             center_lps_mm - (k - (slices - 1) / 2) * step_mm * normal, row, column, field_of_view_mm, size_px, step_mm * 0.9
         )
         for k in range(slices)
@@ -63,9 +63,9 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
     middle = np.mean([spine.body(level).center_lps_mm for level in ("L1", "L3", "S1")], axis=0)
     acquisition = Acquisition(resolution=(0.85, 0.75), noise=0.012, coil_depth_mm=160.0, bias=0.08, texture=0.06)
     scout = (
-        centered_plane(middle, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
-        centered_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
-        centered_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 1, 0]), 400, 128, 8.0),
+        square_plane(middle, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
+        square_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
+        square_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 1, 0]), 400, 128, 8.0),
     )
     sagittal = sagittal_planes(middle + np.array([0.0, 15.0, 0.0]), 15, 4.4, 300.0, 320, float(rng.normal(0, 2)))
     axial: list[SlicePlane] = []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bundle.geometry import BODY_LEVELS, LUMBAR_LEVELS, SliceBox, SlicePlane, Vertebra
+from bundle.geometry import BODY_LEVELS, LUMBAR_LEVELS, SliceBox, SlicePlane, Stack, Vertebra
 from bundle.geometry.lifting import lift_vertebra
 from bundle.geometry.resample import resample_plane
 from bundle.study.types import Series, StudyImage
@@ -29,7 +29,8 @@ class VertebraFinder:
         device: where the network runs.
         longest_px: longer side of the picture that the detector sees.
         percentiles: brightness between these becomes 0 to 1.
-        max_slices: slices around the middle of the stack that are looked at.
+        reach_mm: slices up to this far to either side of the stack's middle are looked at: a curved spine leaves the middle.
+        step_mm: of thinner slices only so many are looked at that they are this far apart.
         batch_size: slices a forward pass.
         join_ratio: boxes on two slices are one body if their centres are nearer than this share of its height.
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
@@ -46,7 +47,8 @@ class VertebraFinder:
         device: str | torch.device = "cpu",
         longest_px: int = 256,
         percentiles: tuple[float, float] = (1.0, 99.0),
-        max_slices: int = 15,
+        reach_mm: float = 45.0,
+        step_mm: float = 3.0,
         batch_size: int = 8,
         join_ratio: float = 0.5,
         min_slices: int = 2,
@@ -60,7 +62,8 @@ class VertebraFinder:
         self.device = torch.device(device)
         self.longest_px = int(longest_px)
         self.percentiles = (float(percentiles[0]), float(percentiles[1]))
-        self.max_slices = int(max_slices)
+        self.reach_mm = float(reach_mm)
+        self.step_mm = float(step_mm)
         self.batch_size = int(batch_size)
         self.join_ratio = float(join_ratio)
         self.min_slices = int(min_slices)
@@ -110,10 +113,17 @@ class VertebraFinder:
         return tuple(flags)
 
     def _middle(self, series: Series) -> list[StudyImage]:
-        """The slices around the middle of the largest stack."""
-        stack = max(series.stacks, key=len)
-        start = max((len(stack) - self.max_slices) // 2, 0)
-        return [series.images[k] for k in stack[start : start + self.max_slices]]
+        """The slices around the middle of the largest stack, and of thin ones every so many."""
+        images = [series.images[k] for k in max(series.stacks, key=len)]
+        if len(images) == 1 or any(image.plane is None for image in images):
+            return images
+        stack = Stack(tuple(image.plane for image in images if image.plane is not None))
+        position = stack.positions_mm - (stack.positions_mm.min() + stack.positions_mm.max()) / 2
+        near = [k for k in range(len(images)) if abs(position[k]) <= self.reach_mm] or [int(np.argmin(np.abs(position)))]
+        every = max(round(self.step_mm / stack.step_mm), 1) if stack.step_mm > 0 else 1
+        # From the middle outward, so that the slice nearest to it is always among them.
+        middle = int(np.argmin(np.abs(position[near])))
+        return [images[k] for k in near[middle % every :: every]]
 
     def detect(self, images: Sequence[StudyImage]) -> list[Detection]:
         """All bodies on all images, in the images' own pixels."""

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from bundle.geometry.resample import square_plane
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.mr import Acquisition, paint_slice, sample_acquisition, scan
 from bundle.phantom.negatives import HeadPainter, empty_field
 from bundle.phantom.paint import Canvas, Painter
-from bundle.phantom.slices import centered_plane
 from bundle.phantom.tissues import TISSUES, Sequence, sample_contrast, sample_sequence, spin_echo_signal
 
 SPINE = sample_spine(2)
@@ -15,7 +15,7 @@ PERFECT = Acquisition(resolution=(1.0, 1.0), noise=0.0, coil_depth_mm=0.0, bias=
 
 def sagittal(size: int = 80, x_mm: float = 0.0):
     center = SPINE.body("L3").center_lps_mm + np.array([x_mm, 0, 0])
-    return centered_plane(center, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 280.0, size, 4.0)
+    return square_plane(center, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 280.0, size, 4.0)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_middle_of_a_body_is_marrow(painter, level):
     body = SPINE.body(level)
     # Beside the middle line and off the middle of the height, where a vein opens into the body.
     point = body.to_patient(np.array([8.0, -2.0, 0.4 * min(body.half_height_mm)]))
-    plane = centered_plane(point, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 3.0, 3)
+    plane = square_plane(point, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 3.0, 3)
     assert paint_slice(painter, plane, torch.eye(len(TISSUES)))[TISSUES.index("marrow"), 1, 1] > 0.95
 
 
@@ -53,7 +53,7 @@ def test_middle_of_a_body_is_marrow(painter, level):
 def test_rim_of_a_disk_is_annulus_and_not_bone(painter, level):
     shape = SPINE.disks[level]
     point = shape.disk.center_lps_mm + 0.85 * shape.half_depth_mm * shape.axes[1]
-    plane = centered_plane(point, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 3.0, 3)
+    plane = square_plane(point, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 3.0, 3)
     assert paint_slice(painter, plane, torch.eye(len(TISSUES)))[TISSUES.index("annulus"), 1, 1] > 0.5
 
 
@@ -63,8 +63,7 @@ def test_two_planes_show_the_same_patient(painter):
     eye = torch.eye(len(TISSUES))
     y, x, z = np.array([0.0, 1, 0]), np.array([1.0, 0, 0]), np.array([0.0, 0, -1])
     seen = [
-        paint_slice(painter, centered_plane(point, row, column, 50.0, 51), eye)[:, 25, 25]
-        for row, column in ((y, z), (x, y))
+        paint_slice(painter, square_plane(point, row, column, 50.0, 51), eye)[:, 25, 25] for row, column in ((y, z), (x, y))
     ]
     assert torch.allclose(seen[0], seen[1], atol=1e-3)
 
@@ -176,7 +175,7 @@ def test_unknown_protocol_is_refused_with_the_known_ones():
 
 
 def test_head_is_painted_around_the_origin_and_air_around_it():
-    plane = centered_plane(np.zeros(3), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 400.0, 60)
+    plane = square_plane(np.zeros(3), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 400.0, 60)
     seen = paint_slice(HeadPainter(0), plane, torch.eye(len(TISSUES)))
     assert seen[TISSUES.index("air"), 30, 30] < 0.01
     assert seen[TISSUES.index("air"), 2, 2] > 0.99

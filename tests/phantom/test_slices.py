@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bundle.geometry import BODY_LEVELS, SliceBox, angle_between_deg
-from bundle.phantom.slices import VertebraSlices, centered_plane, draw, sagittal_plane, targets
+from bundle.geometry.resample import square_plane
+from bundle.phantom.slices import VertebraSlices, draw, sagittal_plane, targets
 
 SMALL = {"size_px": 64, "spacing_mm": (4.4, 0.4), "negatives": 0.0}
 
@@ -112,7 +113,7 @@ def test_draw_follows_the_shares():
 
 
 def test_plane_is_centred_on_its_point():
-    plane = centered_plane(np.array([1.0, 2, 3]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 100.0, 50, 4.0)
+    plane = square_plane(np.array([1.0, 2, 3]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 100.0, 50, 4.0)
     assert plane.center_lps_mm == pytest.approx([1, 2, 3])
     assert plane.pixel_spacing_mm == (2.0, 2.0)
 

@@ -6,8 +6,9 @@ import pytest
 from bundle.disks.locate import DiskLocator
 from bundle.disks.match import SliceMatcher
 from bundle.geometry import BODY_LEVELS, DISK_LEVELS, LUMBAR_LEVELS, angle_between_deg
+from bundle.geometry.resample import square_plane
 from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.slices import centered_plane, sagittal_plane
+from bundle.phantom.slices import sagittal_plane
 from bundle.phantom.study import axial_stack, lumbar_examination, sagittal_planes
 from bundle.phantom.truth import as_dict, box_on_slice, boxes_on_slice, disk_at, named_level, vertebrae
 from tests.making import ORDERS, blank, reordered, upright_sagittal
@@ -21,7 +22,7 @@ def middle(spine) -> np.ndarray:
 
 def through(body, side_mm: float = 320.0, size: int = 200):
     """An upright sagittal plane through the middle of a body."""
-    return centered_plane(body.center_lps_mm, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), side_mm, size, 4.0)
+    return square_plane(body.center_lps_mm, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), side_mm, size, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_slice_beside_a_body_shows_a_shallower_section():
     spans = []
     for away in (0.0, 15.0):
         plane = through(body)
-        beside = centered_plane(
+        beside = square_plane(
             body.center_lps_mm + np.array([away, 0, 0]), plane.row_direction, plane.column_direction, 320, 200
         )
         box = box_on_slice(body, beside)
@@ -98,7 +99,7 @@ def test_slice_past_a_body_shows_nothing_of_it():
 @pytest.mark.parametrize(("row", "column"), [([1, 0, 0], [0, 0, -1]), ([1, 0, 0], [0, 1, 0])], ids=["coronal", "axial"])
 def test_slice_that_is_not_sagittal_has_no_boxes(row, column):
     spine = SPINES[0]
-    plane = centered_plane(spine.body("L3").center_lps_mm, np.array(row, float), np.array(column, float), 320, 200)
+    plane = square_plane(spine.body("L3").center_lps_mm, np.array(row, float), np.array(column, float), 320, 200)
     assert boxes_on_slice(spine, plane) == []
 
 
@@ -108,7 +109,7 @@ def test_body_mostly_off_the_image_has_no_box():
         plane = through(body, 100.0, 100)
         top = body.corners_lps_mm()[:, 2].max() - share * np.ptp(body.corners_lps_mm()[:, 2])
         shifted = np.array([*body.center_lps_mm[:2], top - 50])
-        moved = centered_plane(shifted, *axes(plane), 100.0, 100)
+        moved = square_plane(shifted, *axes(plane), 100.0, 100)
         assert (box_on_slice(body, moved) is not None) == seen
 
 

@@ -213,10 +213,25 @@ def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
 def test_only_the_middle_slices_are_looked_at(spine, tmp_path):
     series = examination(spine, slices=9)
     planned = [output(t) for t in truth_of(spine, series)][2:7]
-    tool = finder(tmp_path, planned, max_slices=5)
+    tool = finder(tmp_path, planned, reach_mm=8.5)  # slices are 4 mm apart
     vertebrae, _ = tool(series)
     assert len(tool.detector.seen) == 5
     assert {b.sop_instance_uid for v in vertebrae for b in v.boxes} <= {f"slice{k}" for k in range(2, 7)}
+
+
+def test_thin_slices_are_looked_at_only_every_so_many(spine, tmp_path):
+    series = examination(spine, slices=21, step_mm=1.0)
+    expected = [f"slice{k}" for k in range(1, 20, 3)]  # the middle one, 10, is among them
+    truth = {image.sop_instance_uid: t for image, t in zip(series.images, truth_of(spine, series), strict=True)}
+    tool = finder(tmp_path, [output(truth[name]) for name in expected], step_mm=3.0)
+    vertebrae, _ = tool(series)
+    assert {b.sop_instance_uid for v in vertebrae for b in v.boxes} == set(expected)
+
+
+def test_a_single_slice_is_looked_at(spine, tmp_path):
+    series = examination(spine, slices=1)
+    tool = finder(tmp_path, [output(t) for t in truth_of(spine, series)])
+    assert {v.level for v in tool(series)[0]} >= {"L1", "L5", "S1"}
 
 
 def test_largest_stack_is_read(spine, tmp_path):
