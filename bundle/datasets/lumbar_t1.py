@@ -1,0 +1,75 @@
+"""The lumbar T1 set: single sagittal T1 images with a YOLO polygon for each of L1 to L5 and S1 (CC BY 4.0)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.geometry import LUMBAR_LEVELS
+from bundle.study import StudyError
+
+_PATIENT = re.compile(r"T1_(\d+)_S\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """An image with the outlines of its bodies.
+
+    Args:
+        path: of the image.
+        patient: number in the file's name, by which data are split.
+        outlines: level -> (N, 2) polygon in shares (0 to 1) of the image's width and height.
+        note: how the labels were mended, or empty.
+    """
+
+    path: Path
+    patient: int
+    outlines: dict[str, NDArray[np.float64]]
+    note: str = ""
+
+
+def read_lumbar_t1(folder: str | Path) -> Iterator[LabelledImage]:
+    """The images of ``folder`` (with ``images`` and ``labels``) whose labels can be used.
+
+    A few label files name a level twice. Six bodies are L1 to S1 from the top down, whatever their numbers say; with fewer,
+    a file whose names repeat or do not follow one another is left out.
+
+    Raises:
+        StudyError: there is no such folder, or a label file is not as expected.
+    """
+    folder = Path(folder)
+    if not (folder / "images").is_dir() or not (folder / "labels").is_dir():
+        raise StudyError(f"{folder}: no folders 'images' and 'labels' in it")
+    for path in sorted((folder / "images").glob("*.png")):
+        name = _PATIENT.match(path.name)
+        labels = folder / "labels" / f"{path.stem}.txt"
+        if name is None or not labels.is_file():
+            continue
+        found = _polygons(labels)
+        if len(found) < 4:
+            continue
+        found.sort(key=lambda item: item[1][:, 1].mean())
+        numbers = [number for number, _ in found]
+        note = ""
+        if len(found) == len(LUMBAR_LEVELS) and numbers != list(range(6)):
+            numbers, note = list(range(6)), "renamed from the top down"
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[-1] >= len(LUMBAR_LEVELS):
+            continue
+        outlines = {LUMBAR_LEVELS[number]: polygon for number, (_, polygon) in zip(numbers, found, strict=True)}
+        yield LabelledImage(path, int(name[1]), outlines, note)
+
+
+def _polygons(path: Path) -> list[tuple[int, NDArray[np.float64]]]:
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            number, *values = line.split()
+            found.append((int(number), np.array([float(v) for v in values]).reshape(-1, 2)))
+        except ValueError as error:
+            raise StudyError(f"{path}: not a line of a class and a polygon") from error
+    return found

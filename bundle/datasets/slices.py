@@ -1,0 +1,167 @@
+"""Training slices drawn from labelled images, in the same form as those of the phantom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bundle.geometry import BODY_LEVELS, SlicePlane
+from bundle.geometry.resample import resample_plane, square_plane
+from bundle.study.files import StudyFile
+from bundle.study.plain import read_picture
+
+#: Pictures lie in a plane of their own, one millimetre a pixel: only ratios count.
+_RIGHT, _DOWN = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
+
+
+def write_datalist(path: str | Path, items: Sequence[dict[str, Any]]) -> Path:
+    """Write items as MONAI's datalist (``training``); the file is whole or not there.
+
+    Args:
+        path: of the JSON file.
+        items: ``image`` (path), ``patient`` (int), ``boxes`` (N, 4) column and row of two corners, ``labels`` (N,) names of
+            BODY_LEVELS, ``corners`` (N, 4, 2) column and row, or null where they are not known.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps({"training": list(items)}, indent=1) + "\n")
+    part.replace(path)
+    return path
+
+
+class LabelledSlices(Dataset):
+    """Random views of labelled pictures: items as in bundle.phantom.slices.VertebraSlices.
+
+    Args:
+        datalist: file as write_datalist makes it.
+        length: number of items.
+        seed: of all draws; an item is the same for the same seed.
+        size_px: side of the views.
+        depth_px: range of the depth that a body has in a view; phantoms have 25 to 35.
+        turn_deg: standard deviation of the turn.
+        patients: which patients are used, by the remainder of their number: ``[2, [0]]`` for the even ones; null for all.
+    """
+
+    def __init__(
+        self,
+        datalist: str | Path,
+        length: int,
+        seed: int = 0,
+        size_px: int = 256,
+        depth_px: tuple[float, float] = (22.0, 42.0),
+        turn_deg: float = 7.0,
+        patients: tuple[int, Sequence[int]] | None = None,
+    ) -> None:
+        items = json.loads(Path(datalist).read_text())["training"]
+        if patients is not None:
+            items = [item for item in items if item["patient"] % patients[0] in patients[1]]
+        if not items:
+            raise ValueError(f"{datalist}: no item of the patients asked for")
+        self.items = items
+        self.length = int(length)
+        self.seed = int(seed)
+        self.size_px = int(size_px)
+        self.depth_px = (float(depth_px[0]), float(depth_px[1]))
+        self.turn_deg = float(turn_deg)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        rng = np.random.default_rng([self.seed, index])
+        item = self.items[int(rng.integers(len(self.items)))]
+        picture = read_picture(StudyFile(Path(item["image"]))).images[0]
+        plane = SlicePlane(np.zeros(3), _RIGHT, _DOWN, (1.0, 1.0), picture.shape)
+        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)
+        view = self._view(rng, plane, boxes)
+        pixels = resample_plane(picture.load_pixels(), plane, view)
+        return {"image": torch.from_numpy(self._as_scanned(rng, pixels))[None], **self._targets(item, boxes, plane, view)}
+
+    def _view(self, rng: np.random.Generator, plane: SlicePlane, boxes: np.ndarray) -> SlicePlane:
+        depth = float(np.median(boxes[:, 2] - boxes[:, 0]))
+        side = self.size_px * depth / float(rng.uniform(*self.depth_px))
+        low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        center = (
+            plane.to_patient((low + high) / 2) + rng.normal(0, 0.12 * side) * _RIGHT + rng.normal(0, 0.12 * side) * _DOWN
+        )
+        turn = np.radians(rng.normal(0, self.turn_deg))
+        right = np.cos(turn) * _RIGHT + np.sin(turn) * _DOWN
+        return square_plane(center, right, np.cos(turn) * _DOWN - np.sin(turn) * _RIGHT, side, self.size_px)
+
+    def _as_scanned(self, rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+        """Another scanner's brightness: fall-off across the image, and noise."""
+        top = max(float(np.percentile(pixels, 99)), 1e-6)
+        rows, columns = np.indices(pixels.shape) / self.size_px - 0.5
+        slope = rng.normal(0, 0.5, 2)
+        shaded = pixels / top * np.exp(slope[0] * rows + slope[1] * columns)
+        noise = rng.normal(0, rng.uniform(0, 0.04), (2, *pixels.shape))
+        return np.hypot(shaded + noise[0], noise[1]).astype(np.float32)
+
+    def _targets(self, item: dict[str, Any], boxes: np.ndarray, plane: SlicePlane, view: SlicePlane) -> dict[str, Tensor]:
+        rows = []
+        for box, label, corners in zip(boxes, item["labels"], item["corners"], strict=True):
+            known = corners is not None
+            outline = np.asarray(corners if known else box[[[0, 1], [2, 1], [2, 3], [0, 3]]], dtype=np.float64)
+            seen = view.to_pixel(plane.to_patient(outline))
+            # A turned box is larger than the body in it; corners give the turned body's own box.
+            ends = seen if known else _shrunk(seen, box, view)
+            low, high = ends.min(0), ends.max(0)
+            inside_low, inside_high = np.clip(low, 0, self.size_px - 1), np.clip(high, 0, self.size_px - 1)
+            if np.prod(np.maximum(inside_high - inside_low, 0)) < 0.6 * np.prod(high - low):
+                continue
+            rows.append((inside_low, inside_high, BODY_LEVELS.index(label), seen if known else np.full((4, 2), np.nan)))
+        # Boxes and corners as (row, column), the axes' order, as MONAI's detection has it.
+        found = np.array([[*low[::-1], *high[::-1]] for low, high, _, _ in rows], dtype=np.float32).reshape(-1, 4)
+        corners = np.array([c[:, ::-1] for *_, c in rows], dtype=np.float32).reshape(-1, 4, 2)
+        return {
+            "boxes": torch.from_numpy(found),
+            "labels": torch.tensor([label for _, _, label, _ in rows], dtype=torch.int64),
+            "corners": torch.from_numpy(corners),
+        }
+
+
+def _shrunk(corners_px: np.ndarray, box: np.ndarray, view: SlicePlane) -> np.ndarray:
+    middle = corners_px.mean(0)
+    half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 / view.pixel_spacing_mm[0]
+    return np.stack([middle - half, middle + half])
+
+
+class Mixture(Dataset):
+    """Items of several datasets, drawn in given shares.
+
+    Args:
+        datasets: to draw from, each by its own index in turn.
+        shares: chance of each.
+        length: number of items.
+        seed: of the draws.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], shares: Sequence[float], length: int, seed: int = 0) -> None:
+        if len(datasets) != len(shares):
+            raise ValueError(f"{len(datasets)} datasets have {len(shares)} shares")
+        weights = np.asarray(shares, dtype=np.float64)
+        source = np.random.default_rng(seed).choice(len(datasets), size=int(length), p=weights / weights.sum())
+        place = np.zeros(int(length), dtype=np.int64)
+        for k in range(len(datasets)):
+            place[source == k] = np.arange(int((source == k).sum()))
+        self.datasets = list(datasets)
+        self.source, self.place = source, place
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        dataset: Callable[[int], Any] = self.datasets[self.source[index]].__getitem__
+        return dataset(int(self.place[index]))
