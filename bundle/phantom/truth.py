@@ -37,13 +37,19 @@ def box_on_slice(body: Body, plane: SlicePlane, uid: str = "", min_section: floa
     left_mm = -float(plane.signed_distance_mm(body.center_lps_mm)) / across
     if body.section(left_mm) < min_section:
         return None
-    outline = plane.to_pixel(body.outline_lps_mm(left_mm))
+
+    def on_slice(points_lps_mm: np.ndarray) -> np.ndarray:
+        # A slice that leans against the body cuts its upper and lower end at different places from left to right.
+        moved = points_lps_mm - (plane.signed_distance_mm(points_lps_mm) / across)[:, None] * body.axes[0]
+        return plane.to_pixel(moved)
+
+    outline = on_slice(body.outline_lps_mm(left_mm))
     low, high = outline.min(0), outline.max(0)
     edge = np.array([plane.shape[1] - 1, plane.shape[0] - 1], dtype=np.float64)
     inside_low, inside_high = np.clip(low, 0, edge), np.clip(high, 0, edge)
     if np.prod(inside_high - inside_low) < 0.6 * np.prod(high - low):
         return None
-    corners = plane.to_pixel(body.corners_lps_mm(left_mm))
+    corners = on_slice(body.corners_lps_mm(left_mm))
     xyxy = (float(inside_low[0]), float(inside_low[1]), float(inside_high[0]), float(inside_high[1]))
     return SliceBox(uid, xyxy, 1.0, corners)
 

@@ -74,8 +74,23 @@ def test_corners_are_those_of_the_section_that_the_slice_shows():
     body = SPINES[0].body("L3")
     plane = through(body)
     box = box_on_slice(body, plane)
-    away = plane.signed_distance_mm(body.corners_lps_mm())
-    assert plane.to_patient(box.corners_px) == pytest.approx(body.corners_lps_mm() - away[:, None] * plane.normal, abs=1e-6)
+    in_body = [
+        (points - body.center_lps_mm) @ body.axes.T for points in (plane.to_patient(box.corners_px), body.corners_lps_mm())
+    ]
+    assert in_body[0][:, 1:] == pytest.approx(in_body[1][:, 1:], abs=1e-6)
+
+
+def test_a_slice_that_leans_shows_a_body_as_high_as_it_is_along_the_slice():
+    body = SPINES[0].body("L3")
+    lean = np.radians(25.0)
+    column = -(np.cos(lean) * body.axes[2] + np.sin(lean) * body.axes[0])
+    plane = square_plane(body.center_lps_mm, body.axes[1], column, 100.0, 400)
+    upright = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 100.0, 400)
+    heights = []
+    for view in (plane, upright):
+        corners = box_on_slice(body, view).corners_px
+        heights.append(np.linalg.norm(corners[[0, 1]].mean(0) - corners[[3, 2]].mean(0)))
+    assert heights[0] / heights[1] == pytest.approx(1 / np.cos(lean), rel=0.01)
 
 
 def test_slice_beside_a_body_shows_a_shallower_section():
