@@ -36,7 +36,8 @@ class VertebraFinder:
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_score: mean score of the column's bodies below which it is refused.
-        min_margin: below this margin of the naming the study is flagged ``levels_unsure``.
+        min_margin: below this margin of the naming the study is flagged ``levels_unsure``: 3 is what one body of the sacrum
+            weighs (minus the logarithm of ChainNamer's floor of 0.05), so less than that is not ruled out by it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class VertebraFinder:
         min_slices: int = 2,
         min_bodies: int = 3,
         min_score: float = 0.4,
-        min_margin: float = 2.0,
+        min_margin: float = 3.0,
     ) -> None:
         self.detector = detector
         self.weights = Path(weights)
