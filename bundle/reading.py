@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bundle import __version__
+from bundle.disks.transforms import find_disks
 from bundle.disks.types import DiskReading
 from bundle.geometry import Vertebra
 from bundle.report import ReportError
@@ -83,9 +84,7 @@ class LumbarReading:
         step(STEPS[1])
         vertebrae, flags = self.vertebra_finder(study.sagittal)
         step(STEPS[2])
-        item: dict[Any, Any] = {"study": study, "vertebrae": vertebrae}
-        for transform in self.disk_steps:  # not MONAI's Compose, which logs what an item holds when a step fails
-            item = transform(item)
+        item = find_disks(study, vertebrae, self.disk_steps)
         step(STEPS[3])
         disks = self.disk_classifier(item["readings"])
         step(STEPS[4])

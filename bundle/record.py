@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bundle import __version__
+from bundle.whole_file import whole_file
 
 _PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy")
 _CONFIG_FILE = re.compile(r"[^\s'\"\[\],=]+\.(?:ya?ml|json)")
@@ -34,7 +35,6 @@ def write_record(output_dir: str | Path) -> Path:
         except PackageNotFoundError:
             versions[package] = "not installed"
     record = output_dir / "run.json"
-    part = record.with_name(f".{record.name}.part")
-    part.write_text(json.dumps({"arguments": sys.argv[1:], "versions": versions}, indent=1) + "\n")
-    part.replace(record)
+    with whole_file(record) as part:
+        part.write_text(json.dumps({"arguments": sys.argv[1:], "versions": versions}, indent=1) + "\n")
     return record

@@ -7,6 +7,8 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundle.whole_file import whole_file
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -19,13 +21,10 @@ def save_weights(network: nn.Module, path: str | Path) -> Path:
     """Write the network's state in half precision; the file is whole or not there."""
     import torch
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().half() if v.is_floating_point() else v.cpu() for k, v in network.state_dict().items()}
-    part = path.with_name(f".{path.name}.part")
-    torch.save(state, part)
-    part.replace(path)
-    return path
+    with whole_file(path) as part:
+        torch.save(state, part)
+    return Path(path)
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:

@@ -6,7 +6,6 @@ python -m scripts.cut_rois --folder ../shared/data/spider --output runs/spider.n
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import fire
 import numpy as np
@@ -15,8 +14,8 @@ from tqdm import tqdm
 
 from bundle.datasets.rois import save_rois
 from bundle.datasets.spider import read_spider
-from bundle.disks.types import FINDINGS
-from bundle.geometry import DISK_LEVELS
+from bundle.disks.transforms import find_disks
+from bundle.geometry import DISK_LEVELS, FINDINGS
 
 _DOUBTFUL = frozenset({"levels_unsure", "levels_missing", "sacrum_not_seen", "no_spine_found"})
 
@@ -39,10 +38,7 @@ def main(folder: str, output: str, config: str = "configs/inference.yaml") -> No
         if _DOUBTFUL & set(flags):
             left_out += 1
             continue
-        item: dict[str, Any] = {"study": study, "vertebrae": vertebrae}
-        for step in steps:
-            item = step(item)
-        for reading in item["readings"]:
+        for reading in find_disks(study, vertebrae, steps)["readings"]:
             if reading.sagittal is not None and reading.level in picture.findings:
                 pixels.append(np.clip(reading.sagittal.pixels[0], 0, 255).astype(np.uint8))
                 labels.append(FINDINGS.index(picture.findings[reading.level]))

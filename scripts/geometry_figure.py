@@ -12,6 +12,7 @@ import fire
 import numpy as np
 from monai.bundle import ConfigParser
 
+from bundle.disks.transforms import find_disks
 from bundle.disks.types import DiskReading
 from bundle.geometry import Disk, SlicePlane, Vertebra
 from bundle.geometry.resample import resample_plane, square_plane
@@ -43,9 +44,7 @@ def main(
     parser.read_config(config)
     read = parser.get_parsed_content("study_reader")(study)
     vertebrae, _ = parser.get_parsed_content("vertebra_finder")(read.sagittal)
-    item: dict[str, Any] = {"study": read, "vertebrae": vertebrae}
-    for step in parser.get_parsed_content("disk_steps"):
-        item = step(item)
+    item = find_disks(read, vertebrae, parser.get_parsed_content("disk_steps"))
     disk = item["disks"][level]
     reading = next(r for r in item["readings"] if r.level == level)
     share = parser.get_parsed_content("slice_matcher").back_share
@@ -126,8 +125,7 @@ def _axial(axes: Any, reading: DiskReading, disk: Disk) -> None:
     )
     axes.plot(*view.to_pixel(np.stack([disk.front_lps_mm, disk.back_lps_mm])).T, color=DISK, linewidth=2.2)
     axes.plot(*_closed(view.to_pixel(roi.to_patient(plane_corners_px(roi.shape)))), color=SLICE, linewidth=1.8)
-    for x, text in ((0.02, "R"), (0.96, "L")):
-        axes.text(x, 0.5, text, color="white", fontsize=13, transform=axes.transAxes, va="center")
+    _sides(axes)
 
 
 def _roi(axes: Any, reading: DiskReading) -> None:
@@ -142,6 +140,11 @@ def _roi(axes: Any, reading: DiskReading) -> None:
         "whatever the order of the file's pixels, with its neighbouring\n"
         "slices and three sagittal ones. Every point maps back to the patient.",
     )
+    _sides(axes)
+
+
+def _sides(axes: Any) -> None:
+    """Letters for the patient's right and left."""
     for x, text in ((0.02, "R"), (0.96, "L")):
         axes.text(x, 0.5, text, color="white", fontsize=13, transform=axes.transAxes, va="center")
 

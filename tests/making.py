@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
 from bundle.geometry import LUMBAR_LEVELS, Disk, SlicePlane, Vertebra, group_into_stacks
+from bundle.phantom.anatomy import Spine, sample_spine
 from bundle.study.types import Series, StudyImage
 
 
@@ -94,3 +96,12 @@ def axial_plane(
     column = np.array([0.0, np.cos(t), -np.sin(t)])
     origin = np.array([0.0, y_mm, z_mm]) - (size - 1) / 2 * (np.array([1.0, 0.0, 0.0]) + column)
     return SlicePlane(origin, [1.0, 0.0, 0.0], column, (1.0, 1.0), (size, size), 4.0)
+
+
+def spine_and_left_herniation() -> tuple[Spine, Spine]:
+    """A phantom spine with a normal L4-L5, and the same with a large protrusion of it to the back and left."""
+    spine = sample_spine(11, findings={"L4-L5": "normal"})
+    shape = spine.disks["L4-L5"]
+    off = np.abs(np.arange(360.0) - 180 - 45)
+    path = replace(shape.pathology, kind="protrusion", excess_mm=shape.pathology.excess_mm + 9 * (off < 18), extent_mm=9.0)
+    return spine, replace(spine, disks={**spine.disks, "L4-L5": replace(shape, pathology=path)})

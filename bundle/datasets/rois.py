@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from bundle.whole_file import whole_file
+
 _ARRAYS = ("sagittal", "label", "level", "patient")
 
 
@@ -26,12 +28,10 @@ def save_rois(
         level: (N,) index into DISK_LEVELS.
         patient: (N,) numbers, by which data are split.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part.npz")
-    np.savez_compressed(part, **dict(zip(_ARRAYS, (sagittal, label, level, patient), strict=True)))  # type: ignore[arg-type]
-    part.replace(path)
-    return path
+    arrays = dict(zip(_ARRAYS, (sagittal, label, level, patient), strict=True))
+    with whole_file(path) as part:
+        np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
+    return Path(path)
 
 
 class SavedRois(Dataset):

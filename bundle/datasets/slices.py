@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SlicePlane
 from bundle.geometry.resample import resample_plane, square_plane
+from bundle.geometry.upright import BACK, FEET
 from bundle.study.files import StudyFile
 from bundle.study.plain import read_picture
-
-#: Pictures lie in a plane of their own, one millimetre a pixel: only ratios count.
-_RIGHT, _DOWN = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
+from bundle.whole_file import whole_file
 
 
 def write_datalist(path: str | Path, items: Sequence[dict[str, Any]]) -> Path:
@@ -29,12 +28,9 @@ def write_datalist(path: str | Path, items: Sequence[dict[str, Any]]) -> Path:
         items: ``image`` (path), ``patient`` (int), ``boxes`` (N, 4) column and row of two corners, ``labels`` (N,) names of
             BODY_LEVELS, ``corners`` (N, 4, 2) column and row, or null where they are not known.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps({"training": list(items)}, indent=1) + "\n")
-    part.replace(path)
-    return path
+    with whole_file(path) as part:
+        part.write_text(json.dumps({"training": list(items)}, indent=1) + "\n")
+    return Path(path)
 
 
 class LabelledSlices(Dataset):
@@ -81,7 +77,8 @@ class LabelledSlices(Dataset):
         rng = np.random.default_rng([self.seed, index])
         item = self.items[int(rng.integers(len(self.items)))]
         picture = read_picture(StudyFile(Path(item["image"]))).images[0]
-        plane = SlicePlane(np.zeros(3), _RIGHT, _DOWN, (1.0, 1.0), picture.shape)
+        # A plane of its own, one millimetre a pixel: only ratios count.
+        plane = SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), picture.shape)
         boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)
         view = self._view(rng, plane, boxes)
         pixels = resample_plane(picture.load_pixels(), plane, view)
@@ -91,12 +88,10 @@ class LabelledSlices(Dataset):
         depth = float(np.median(boxes[:, 2] - boxes[:, 0]))
         side = self.size_px * depth / float(rng.uniform(*self.depth_px))
         low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        center = (
-            plane.to_patient((low + high) / 2) + rng.normal(0, 0.12 * side) * _RIGHT + rng.normal(0, 0.12 * side) * _DOWN
-        )
+        center = plane.to_patient((low + high) / 2) + rng.normal(0, 0.12 * side) * BACK + rng.normal(0, 0.12 * side) * FEET
         turn = np.radians(rng.normal(0, self.turn_deg))
-        right = np.cos(turn) * _RIGHT + np.sin(turn) * _DOWN
-        return square_plane(center, right, np.cos(turn) * _DOWN - np.sin(turn) * _RIGHT, side, self.size_px)
+        right = np.cos(turn) * BACK + np.sin(turn) * FEET
+        return square_plane(center, right, np.cos(turn) * FEET - np.sin(turn) * BACK, side, self.size_px)
 
     def _as_scanned(self, rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         """Another scanner's brightness: fall-off across the image, and noise."""
@@ -134,34 +129,3 @@ def _shrunk(corners_px: np.ndarray, box: np.ndarray, view: SlicePlane) -> np.nda
     middle = corners_px.mean(0)
     half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 / view.pixel_spacing_mm[0]
     return np.stack([middle - half, middle + half])
-
-
-class Mixture(Dataset):
-    """Items of several datasets, drawn in given shares.
-
-    Args:
-        datasets: to draw from, each by its own index in turn.
-        shares: chance of each.
-        length: number of items.
-        seed: of the draws.
-    """
-
-    def __init__(self, datasets: Sequence[Dataset], shares: Sequence[float], length: int, seed: int = 0) -> None:
-        if len(datasets) != len(shares):
-            raise ValueError(f"{len(datasets)} datasets have {len(shares)} shares")
-        weights = np.asarray(shares, dtype=np.float64)
-        source = np.random.default_rng(seed).choice(len(datasets), size=int(length), p=weights / weights.sum())
-        place = np.zeros(int(length), dtype=np.int64)
-        for k in range(len(datasets)):
-            place[source == k] = np.arange(int((source == k).sum()))
-        self.datasets = list(datasets)
-        self.source, self.place = source, place
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        dataset: Callable[[int], Any] = self.datasets[self.source[index]].__getitem__
-        return dataset(int(self.place[index]))

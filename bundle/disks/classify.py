@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bundle.disks.types import FINDINGS, DiskReading
+from bundle.disks.types import DiskReading
 from bundle.disks.views import VIEWS, stack_views
+from bundle.geometry import FINDINGS
 from bundle.weights import load_weights
 
 

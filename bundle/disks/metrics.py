@@ -11,16 +11,15 @@ from ignite.metrics.metric import reinit__is_reduced
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 from torch import Tensor
 
-from bundle.disks.types import FINDINGS
-from bundle.geometry import DISK_LEVELS
+from bundle.geometry import DISK_LEVELS, FINDINGS
 from bundle.statistics import bootstrap_interval
 
 
 class DiskMetrics(Metric):
     """Scores of the classifier, each with its 95% bootstrap interval by patient, ``<name>_low`` and ``<name>_high``.
 
-    ``compute`` returns ``accuracy``, ``balanced_accuracy``, ``kappa``, and ``accuracy_<level>`` for each level (the paper's
-    table), with the number of ``disks``.
+    ``compute`` returns ``accuracy``, ``balanced_accuracy``, ``kappa``, ``accuracy_<level>`` for each level (the paper's
+    table) and ``recall_<finding>`` for each class, with the number of ``disks``.
 
     Args:
         output_transform: engine output -> (logits (B, 3), cases); see bundle.disks.engine.prepare_cases.
@@ -53,11 +52,15 @@ class DiskMetrics(Metric):
             "balanced_accuracy": lambda cases: float(balanced_accuracy_score(truth[cases], judged[cases])),
             "kappa": lambda cases: float(cohen_kappa_score(truth[cases], judged[cases], labels=range(len(FINDINGS)))),
         }
-        for index, level in enumerate(DISK_LEVELS):
-            if (levels == index).any():
-                figures[f"accuracy_{level}"] = lambda cases, index=index: float(  # type: ignore[misc]
-                    right[cases][levels[cases] == index].mean() if (levels[cases] == index).any() else np.nan
-                )
+
+        def share_right(kind: np.ndarray, index: int) -> Callable[[np.ndarray], float]:
+            """Of the cases whose ``kind`` is ``index``; nan where a bootstrap sample has none."""
+            return lambda cases: float(right[cases][kind[cases] == index].mean()) if (kind[cases] == index).any() else np.nan
+
+        for prefix, names, kind in (("accuracy", DISK_LEVELS, levels), ("recall", FINDINGS, truth)):
+            for index, name in enumerate(names):
+                if (kind == index).any():
+                    figures[f"{prefix}_{name}"] = share_right(kind, index)
         result: dict[str, float] = {"disks": float(len(truth))}
         for name, figure in figures.items():
             result[name], result[f"{name}_low"], result[f"{name}_high"] = bootstrap_interval(patients, figure, repeats=400)

@@ -7,7 +7,7 @@ A study is one item: ``study`` (Study) and ``vertebrae`` (sequence of Vertebra) 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +52,19 @@ def plane_of(image: MetaTensor) -> SlicePlane:
 def as_meta_tensor(roi: DiskRoi) -> MetaTensor:
     """(slices, size, size) pixels of an ROI with the affine of its best slice's square (see ras_affine)."""
     return MetaTensor(torch.from_numpy(roi.pixels), affine=torch.from_numpy(ras_affine(roi.plane)))
+
+
+def find_disks(
+    study: Study, vertebrae: Sequence[Vertebra], steps: Iterable[Callable[[dict[Hashable, Any]], dict[Hashable, Any]]]
+) -> dict[Hashable, Any]:
+    """The item of a study after ``steps`` 2 and 3; see the module.
+
+    One after the other, and not by MONAI's Compose, which logs what an item holds when a step fails.
+    """
+    item: dict[Hashable, Any] = {"study": study, "vertebrae": vertebrae}
+    for step in steps:
+        item = step(item)
+    return item
 
 
 class GuessScaled(MapTransform):

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from bundle.geometry import Disk, SlicePlane
 from bundle.study.types import StudyImage
 
-#: The three classes, in the order of the classifier's outputs.
-FINDINGS: tuple[str, ...] = ("normal", "bulge", "herniation")
-
 
 @dataclass(frozen=True, eq=False)
 class SliceMatch:

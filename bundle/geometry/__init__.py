@@ -4,6 +4,7 @@ from bundle.geometry.planes import SlicePlane, angle_between_deg, unit
 from bundle.geometry.spine import (
     BODY_LEVELS,
     DISK_LEVELS,
+    FINDINGS,
     LUMBAR_LEVELS,
     Disk,
     SliceBox,
@@ -16,6 +17,7 @@ from bundle.geometry.volume import VolumeGrid
 __all__ = [
     "BODY_LEVELS",
     "DISK_LEVELS",
+    "FINDINGS",
     "LUMBAR_LEVELS",
     "SAME_PLACE_MM",
     "Disk",

@@ -15,6 +15,9 @@ LUMBAR_LEVELS: tuple[str, ...] = ("L1", "L2", "L3", "L4", "L5", "S1")
 #: The five disks of a reading, from the top down.
 DISK_LEVELS: tuple[str, ...] = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
 
+#: What a disk can be called, in the order of every label and every output.
+FINDINGS: tuple[str, ...] = ("normal", "bulge", "herniation")
+
 
 def disk_level(upper: str, lower: str) -> str:
     """Name of the disk between two bodies.

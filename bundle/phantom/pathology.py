@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bundle.geometry import FINDINGS
+
 #: Tissue beyond the rim by less than this is not called anything (readers differ below it).
 BEYOND_RIM_MM = 1.5
 _DIRECTIONS_DEG = np.arange(360.0) - 180.0
@@ -84,7 +86,7 @@ def sample_pathology(
         finding: draw this class.
     """
     shares = prevalence.get(level, prevalence["L3-L4"])
-    wanted = finding or str(rng.choice(["normal", "bulge", "herniation"], p=np.asarray(shares) / sum(shares)))
+    wanted = finding or str(rng.choice(FINDINGS, p=np.asarray(shares) / sum(shares)))
     for _ in range(1000):
         drawn = _draw(rng, wanted, half_depth_mm)
         beyond = drawn.angle_deg

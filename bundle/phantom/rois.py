@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bundle.geometry import DISK_LEVELS, Disk, SlicePlane, unit
+from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
 from bundle.phantom.anatomy import DiskShape, sample_spine
 from bundle.phantom.mr import paint_slice, sample_acquisition, scan
 from bundle.phantom.paint import Painter
@@ -19,7 +19,6 @@ from bundle.phantom.pathology import PREVALENCE
 from bundle.phantom.slices import draw
 from bundle.phantom.tissues import sample_contrast
 
-FINDINGS: tuple[str, ...] = ("normal", "bulge", "herniation")
 ROI_CONTRASTS: Mapping[str, float] = {"T2": 0.8, "T2FS": 0.1, "T1": 0.1}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bundle.disks.types import FINDINGS
+from bundle.geometry import FINDINGS
 from bundle.report.texts import Texts
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bundle.datasets.slices import LabelledSlices, Mixture, write_datalist
+from bundle.datasets.mixture import Mixture
+from bundle.datasets.slices import LabelledSlices, write_datalist
 from bundle.geometry import BODY_LEVELS
 
 

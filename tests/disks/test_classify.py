@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from bundle.disks.classify import DiskClassifier
-from bundle.disks.types import FINDINGS, DiskReading, DiskRoi
+from bundle.disks.types import DiskReading, DiskRoi
 from bundle.disks.views import stack_views
+from bundle.geometry import FINDINGS
 from bundle.weights import WeightsError, save_weights
 from tests.making import axial_plane
 

@@ -29,7 +29,7 @@ from bundle.phantom.tissues import TISSUES
 from bundle.phantom.truth import boxes_on_slice, disk_at, vertebrae
 from bundle.study.types import Study
 from tests.conftest import ROOT
-from tests.making import ORDERS, blank, reordered, series_of, study_image
+from tests.making import ORDERS, blank, reordered, series_of, spine_and_left_herniation, study_image
 
 steady = settings(max_examples=60, deadline=None, derandomize=True)
 CONFIG = ConfigParser(ConfigParser.load_config_file(ROOT / "configs" / "inference.yaml"))
@@ -419,11 +419,8 @@ def test_sagittal_roi_is_within_two_millimetres_of_the_true_place(data, seed, po
 @pytest.fixture(scope="module")
 def herniated():
     """A phantom's spine, an axial slice of its L4-L5, and what a herniation to the left and back adds to the picture."""
-    spine = sample_spine(11, findings={"L4-L5": "normal"})
+    spine, ill = spine_and_left_herniation()
     shape = spine.disks["L4-L5"]
-    off = np.abs(np.arange(360.0) - 180 - 45)
-    path = replace(shape.pathology, kind="protrusion", excess_mm=shape.pathology.excess_mm + 9 * (off < 18), extent_mm=9.0)
-    ill = replace(spine, disks={**spine.disks, "L4-L5": replace(shape, pathology=path)})
     left, back, _ = shape.axes
     plane = SlicePlane(shape.disk.center_lps_mm - 50 * left - 50 * back, left, back, (1.0, 1.0), (101, 101), 4.0)
     contrast = torch.zeros(1, len(TISSUES))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +6,6 @@ import torch
 
 from bundle.disks.roi import RoiCropper
 from bundle.geometry import SlicePlane
-from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.mr import paint_slice
 from bundle.phantom.paint import Painter
 from bundle.phantom.tissues import TISSUES
@@ -19,6 +17,7 @@ from tests.making import (
     flat_disk,
     reordered,
     series_of,
+    spine_and_left_herniation,
     study_image,
     upright_sagittal,
 )  # fmt: skip
@@ -142,11 +141,7 @@ def test_beyond_the_image_is_dark():
 @pytest.fixture(scope="module")
 def herniated():
     """A phantom spine with one disk, as it was drawn and with a large protrusion to the back and left."""
-    spine = sample_spine(11, findings={"L4-L5": "normal"})
-    shape = spine.disks["L4-L5"]
-    off = np.abs(np.arange(360.0) - 180 - 45)
-    path = replace(shape.pathology, kind="protrusion", excess_mm=shape.pathology.excess_mm + 9 * (off < 18), extent_mm=9.0)
-    return spine, replace(spine, disks={**spine.disks, "L4-L5": replace(shape, pathology=path)})
+    return spine_and_left_herniation()
 
 
 @pytest.mark.parametrize("order", ORDERS)

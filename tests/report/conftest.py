@@ -10,8 +10,8 @@ import pytest
 
 from bundle.disks.match import SliceMatcher
 from bundle.disks.roi import RoiCropper
-from bundle.disks.types import FINDINGS, DiskReading, SliceMatch
-from bundle.geometry import DISK_LEVELS, SlicePlane, Vertebra
+from bundle.disks.types import DiskReading, SliceMatch
+from bundle.geometry import DISK_LEVELS, FINDINGS, SlicePlane, Vertebra
 from bundle.geometry.resample import square_plane
 from bundle.phantom.anatomy import Spine, sample_spine
 from bundle.phantom.mr import Acquisition
