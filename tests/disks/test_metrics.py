@@ -83,3 +83,13 @@ def test_engine_hands_on_images_and_what_the_metric_counts_by():
     images, labels = prepare_cases(batch, "cpu")
     assert images.shape == (2, 6, 8, 8)
     assert {k: v.tolist() for k, v in labels.items()} == {"label": [0, 2], "level": [1, 4], "patient": [7, 7]}
+
+
+def test_recall_of_each_class_is_the_share_of_its_disks_that_were_called_so():
+    scores = DiskMetrics()
+    judged = torch.tensor([0, 0, 1, 1, 1, 0])
+    logits = torch.nn.functional.one_hot(judged, 3).float()
+    label = torch.tensor([0, 0, 0, 0, 1, 2])
+    scores.update((logits, {"label": label, "level": torch.zeros(6).long(), "patient": torch.arange(6)}))
+    found = scores.compute()
+    assert (found["recall_normal"], found["recall_bulge"], found["recall_herniation"]) == (0.5, 1.0, 0.0)
