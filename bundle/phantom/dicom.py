@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-from bundle.phantom.anatomy import Spine
+from bundle.phantom.shapes import Spine
 from bundle.phantom.mr import PatientPainter
 from bundle.phantom.paint import Painter
 from bundle.phantom.study import SeriesPlan, lumbar_examination, render

@@ -10,7 +10,7 @@ import torch
 
 from bundle.geometry import DISK_LEVELS, SlicePlane, unit
 from bundle.geometry.resample import square_plane
-from bundle.phantom.anatomy import Spine
+from bundle.phantom.shapes import Spine
 from bundle.phantom.mr import Acquisition, PatientPainter, paint_slice, scan
 from bundle.phantom.tissues import Sequence as MrSequence
 from bundle.phantom.tissues import spin_echo_signal

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bundle.geometry import BODY_LEVELS, DISK_LEVELS, LUMBAR_LEVELS, SliceBox, SlicePlane, Vertebra
-from bundle.phantom.anatomy import Body, Spine
+from bundle.phantom.shapes import Body, Spine
 
 _THORACIC_FROM = BODY_LEVELS[-1]
 
