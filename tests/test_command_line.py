@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.dicom import write_series
-from bundle.phantom.mr import Acquisition
 from bundle.phantom.negatives import HeadPainter
+from bundle.phantom.sequences import Sequence
 from bundle.phantom.study import SeriesPlan, sagittal_planes
-from bundle.phantom.tissues import Sequence
 from tests.command import run_bundle
 from tests.study.dicoms import AXIAL, CORONAL, SAGITTAL, T2, planes, write
 

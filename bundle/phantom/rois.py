@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
+from bundle.phantom.acquisition import sample_acquisition
 from bundle.phantom.anatomy import DiskShape, sample_spine
-from bundle.phantom.mr import paint_slice, sample_acquisition, scan
+from bundle.phantom.mr import image_slice
 from bundle.phantom.paint import Painter
 from bundle.phantom.pathology import PREVALENCE
+from bundle.phantom.sequences import sample_contrast
 from bundle.phantom.slices import draw
-from bundle.phantom.tissues import sample_contrast
 
 ROI_CONTRASTS: Mapping[str, float] = {"T2": 0.8, "T2FS": 0.1, "T1": 0.1}
 
@@ -140,11 +141,10 @@ class DiskRois(Dataset):
         )
 
     def _render(self, rng: np.random.Generator, painter: Painter, squares: list[tuple[SlicePlane, float | None]]) -> Tensor:
-        contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
+        contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)
         acquisition = sample_acquisition(rng)
         images = []
         for square, thickness in squares:
             plane = replace(square, thickness_mm=thickness)
-            painted = paint_slice(painter, plane, contrast)
-            images.append(scan(painter, plane, painted, acquisition, int(rng.integers(2**31)))[0])
+            images.append(image_slice(painter, plane, contrast, acquisition, int(rng.integers(2**31))))
         return torch.stack(images)

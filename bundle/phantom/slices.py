@@ -13,11 +13,12 @@ from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SliceBox, SlicePlane, unit
 from bundle.geometry.resample import square_plane
+from bundle.phantom.acquisition import sample_acquisition
 from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.mr import paint_slice, sample_acquisition, scan
+from bundle.phantom.mr import CHANNELS, channel_weights, paint_slice, scan
 from bundle.phantom.negatives import HeadPainter, empty_field
 from bundle.phantom.paint import Painter
-from bundle.phantom.tissues import sample_contrast
+from bundle.phantom.sequences import sample_contrast
 from bundle.phantom.truth import boxes_on_slice
 
 NEGATIVES: Mapping[str, float] = {"head": 0.4, "empty": 0.2, "coronal": 0.2, "axial": 0.2}
@@ -123,11 +124,16 @@ class VertebraSlices(Dataset):
             plane = square_plane(center, np.array([1.0, 0, 0]), np.array(down), field_of_view_mm, self.size_px)
         else:
             plane = sagittal_plane(rng, center, self.size_px, field_of_view_mm, 9.0)
-        painted = paint_slice(painter, plane, torch.stack(contrasts))
-        images = [
-            scan(painter, plane, painted[k : k + 1], sample_acquisition(rng), int(rng.integers(2**31)))
-            for k in range(len(contrasts))
-        ]
+        count = len(contrasts)
+        painted = paint_slice(painter, plane, torch.cat([channel_weights(c) for c in contrasts]))
+        scanned = scan(
+            painted.reshape(count, len(CHANNELS), *plane.shape),
+            [sample_acquisition(rng) for _ in contrasts],
+            painter.points_behind_skin_mm(plane, painted.device).expand(count, -1, -1),
+            torch.tensor([plane.pixel_spacing_mm] * count),
+            [int(rng.integers(2**31)) for _ in contrasts],
+        )
+        images = [image[None] for image in scanned]
         found = boxes_on_slice(patient, plane) if kind == "spine" else []
         sacral = [box.xyxy[3] for level, box in found if level in ("S1", "S2")]
         if sacral and rng.random() < self.cut:

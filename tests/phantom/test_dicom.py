@@ -6,12 +6,12 @@ import pydicom
 import pytest
 
 from bundle.geometry import SlicePlane
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.dicom import uid, write_study
-from bundle.phantom.mr import Acquisition
 from bundle.phantom.paint import Painter
+from bundle.phantom.sequences import Sequence
 from bundle.phantom.study import SeriesPlan, axial_stack, render, sagittal_planes
-from bundle.phantom.tissues import Sequence
 from bundle.phantom.truth import disk_at
 
 SPINE = sample_spine(9)

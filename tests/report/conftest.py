@@ -13,11 +13,11 @@ from bundle.disks.roi import RoiCropper
 from bundle.disks.types import DiskReading, SliceMatch
 from bundle.geometry import DISK_LEVELS, FINDINGS, SlicePlane, Vertebra
 from bundle.geometry.resample import square_plane
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.anatomy import Spine, sample_spine
-from bundle.phantom.mr import Acquisition
 from bundle.phantom.paint import Painter
+from bundle.phantom.sequences import Sequence as MrSequence
 from bundle.phantom.study import SeriesPlan, axial_stack, render, sagittal_planes
-from bundle.phantom.tissues import Sequence as MrSequence
 from bundle.phantom.truth import boxes_on_slice, vertebrae
 from bundle.study.types import Series, Study
 from tests.making import series_of, study_image
