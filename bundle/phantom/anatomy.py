@@ -142,7 +142,8 @@ def _sample_habit(chance: Chance) -> dict[str, float]:
         "facet": chance.uniform(0.85, 1.2) + 0.25 * old * chance.uniform(0, 1), "facet_deg": chance.normal(0, 6),
         "joint_gap": chance.uniform(0.7, 1.4), "flavum": chance.uniform(0.7, 1.2) + 0.6 * old * chance.uniform(0, 1),
         "crest": chance.uniform(0.4, 1.8), "epidural": chance.uniform(0.3, 3.5), "roots": chance.uniform(0.5, 0.85),
-        "settled": chance.uniform(0.25, 0.65), "triangle": chance.uniform(0.15, 0.6), "osteophytes": old * chance.uniform(0, 1),
+        "settled": chance.uniform(0.25, 0.65), "triangle": chance.uniform(0.15, 0.6),
+        "osteophytes": old * chance.uniform(0, 1),
     }  # fmt: skip
 
 
@@ -166,7 +167,9 @@ def _column(
         if bodies:
             lower = bodies[-1]
             name = disk_level(level, lower.level)
-            shapes[name] = _disk_habit(chance, name, min(depths[1], lower.half_depth_mm[0]), habit, transition, prevalence, findings)
+            shapes[name] = _disk_habit(
+                chance, name, min(depths[1], lower.half_depth_mm[0]), habit, transition, prevalence, findings
+            )
             gap = _gap(chance, level, habit, transition, shapes[name][0].hydration)
             mean_up = unit(lower.axes[2] + axes[2])
             facing = float(np.clip(lower.axes[2] @ axes[2], -1, 1))
@@ -284,27 +287,25 @@ def _growths(
             continue
         worn = habit["osteophytes"] * (1.3 - disks[disk_level(upper.level, lower.level)].pathology.hydration)
         for body, end in ((upper, -1.0), (lower, 1.0)):
-            if body.level[0] == "S" and body.level != "S1" or not chance.happens(min(worn, 0.8)):
+            if (body.level[0] == "S" and body.level != "S1") or not chance.happens(min(worn, 0.8)):
                 continue
             top, bottom = body.half_depth_mm
             depth, height = (top if end > 0 else bottom), body.half_height_mm[0]
             long = chance.uniform(1.5, 7.0)
             root = np.array([0.0, -0.92 * depth, end * (height - 2.5)])
             tip = root + np.array([0.0, -0.08 * depth - long, end * chance.uniform(0.0, 4.0)])
-            found.append(
-                Growth(body.level, "osteophyte", np.stack([root, tip]), (0.6 * body.half_width_mm, 3.0, 2.6), 0.45)
-            )
+            found.append(Growth(body.level, "osteophyte", np.stack([root, tip]), (0.6 * body.half_width_mm, 3.0, 2.6), 0.45))
     for body in bodies:
         if body.level[0] in "LT" and chance.happens(0.012):
             center = np.array([chance.uniform(-8, 8), chance.uniform(-9, 9), chance.uniform(-6, 6)])
             radius = chance.uniform(4, 10)
-            found.append(Growth(body.level, "haemangioma", np.stack([center, center + [0, 2, 1]]), (radius, radius, radius)))
+            found.append(
+                Growth(body.level, "haemangioma", np.stack([center, np.add(center, (0, 2, 1))]), (radius, radius, radius))
+            )
     return tuple(found)
 
 
-def _disk_between(
-    upper: Body, lower: Body, pathology: DiskPathology, cleft: float, remnant: float
-) -> DiskShape:
+def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: float, remnant: float) -> DiskShape:
     top, bottom = upper.corners_lps_mm()[[3, 2]], lower.corners_lps_mm()[[0, 1]]  # front, back of the facing endplates
     front, back = (top + bottom) / 2
     center = (front + back) / 2

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bundle.phantom.shapes import SUPERELLIPSE, Body, DiskShape
 from bundle.phantom.canvas import rounded
+from bundle.phantom.shapes import SUPERELLIPSE, Body, DiskShape
 from bundle.phantom.tiles import Tiles
 
 
@@ -60,9 +60,7 @@ def inside_bodies(tiles: Tiles, bodies: Sequence[Sequence[Body]]) -> Inside:
     """Depth inside vertebral bodies; ``bodies`` holds those of each plane."""
     flat = [body for one in bodies for body in one]
     owner = np.repeat(np.arange(len(bodies)), [len(one) for one in bodies])
-    rows = [
-        [b.half_width_mm, *b.half_depth_mm, *b.half_height_mm, b.waist, b.concavity_mm, b.dent_mm] for b in flat
-    ]
+    rows = [[b.half_width_mm, *b.half_depth_mm, *b.half_height_mm, b.waist, b.concavity_mm, b.dent_mm] for b in flat]
     sizes = np.asarray(rows).reshape(-1, 8)
     radius = np.sqrt(sizes[:, 0] ** 2 + sizes[:, 1:3].max(1, initial=0) ** 2 + sizes[:, 3:5].max(1, initial=0) ** 2) + 2
     centers = np.array([b.center_lps_mm for b in flat]).reshape(-1, 3)
@@ -92,9 +90,7 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     """Depth inside disks, with what reaches beyond their rim; ``disks`` holds those of each plane."""
     flat = [disk for one in disks for disk in one]
     owner = np.repeat(np.arange(len(disks)), [len(one) for one in disks])
-    rows = [
-        [d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.dent_mm, d.pathology.hydration, d.cleft] for d in flat
-    ]
+    rows = [[d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.dent_mm, d.pathology.hydration, d.cleft] for d in flat]
     outline = np.array([d.pathology.excess_mm for d in flat]).reshape(-1, 360)
     sizes = np.asarray(rows).reshape(-1, 7)
     rise = sizes[:, 2] / 2 + np.abs(sizes[:, 3]) * sizes[:, 1] + 4

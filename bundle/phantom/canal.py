@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bundle.phantom.along import GAP, HALF_DEPTH, HALF_WIDTH, TRIANGLE, WALL, AlongCanal, X
-from bundle.phantom.shapes import Spine
 from bundle.phantom.canvas import Canvas, soft
+from bundle.phantom.shapes import Spine
 
 # Roots leave the sac at these bodies, from the top down.
 _LEAVE = ("L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3")

@@ -11,10 +11,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.render import Patient
 from bundle.phantom.shapes import Spine
-from bundle.phantom.mr import PatientPainter
-from bundle.phantom.paint import Painter
-from bundle.phantom.study import SeriesPlan, lumbar_examination, render
+from bundle.phantom.study import SeriesPlan, lumbar_examination, series_images
 from bundle.phantom.truth import as_dict, disk_at
 
 _MR_IMAGE_STORAGE = UID("1.2.840.10008.5.1.4.1.1.4")
@@ -44,7 +44,7 @@ def write_study(
     """
     folder = Path(folder)
     plans = list(plans) if plans is not None else lumbar_examination(spine, seed)
-    written = write_series(folder, Painter(spine), plans, f"{seed}-{spine.seed}", seed)
+    written = write_series(folder, SpinePatient(spine), plans, f"{seed}-{spine.seed}", seed)
     truth = as_dict(spine)
     truth["axial_slices"] = [
         {"sop_instance_uid": sop, "level": level, "margin_mm": round(margin, 2)}
@@ -56,14 +56,12 @@ def write_study(
     return truth
 
 
-def write_series(
-    folder: Path, painter: PatientPainter, plans: Sequence[SeriesPlan], name: str, seed: int = 0
-) -> list[list[str]]:
+def write_series(folder: Path, patient: Patient, plans: Sequence[SeriesPlan], name: str, seed: int = 0) -> list[list[str]]:
     """Write ``plans`` of one patient as DICOM files; returns the SOP Instance UIDs of each series.
 
     Args:
         folder: of the study.
-        painter: the patient.
+        patient: who is examined.
         plans: its series.
         name: tells this study from others: the UIDs and the made-up patient's ID follow from it.
         seed: of the noise.
@@ -73,7 +71,7 @@ def write_series(
         where = folder / f"{number:02d}_{plan.description}"
         where.mkdir(parents=True, exist_ok=True)
         uids.append([])
-        for index, image in enumerate(render(painter, plan, seed + 1000 * number)):
+        for index, image in enumerate(series_images(patient, plan, seed + 1000 * number)):
             header = _header(plan, number, index, name)
             stored = np.clip(np.rint(image * _SCALE), 0, 4095).astype("<u2")
             header.SmallestImagePixelValue, header.LargestImagePixelValue = int(stored.min()), int(stored.max())

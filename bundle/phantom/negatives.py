@@ -59,14 +59,12 @@ class HeadPainter:
         every = torch.arange(len(tiles), device=self.device)
         x, y, z = tiles.points()
         size = self._sizes[tiles.owner]
-        ratio = torch.sqrt(sum((c / size[:, k, None]) ** 2 for k, c in enumerate((x, y, z))))
+        ratio = torch.stack([x / size[:, 0:1], y / size[:, 1:2], z / size[:, 2:3]]).norm(dim=0)
         depth = (1.18 - ratio) * size.amin(1, keepdim=True)
         neck = torch.minimum(45 - torch.sqrt(x**2 + (y - 15) ** 2), -20 - z)
-        folds = self._folds[tiles.owner]
+        folds = self._folds[tiles.owner][..., None]  # (tiles, waves, 4, 1)
         wave = sum(
-            torch.sin(
-                (x * folds[:, k, None, 0] + y * folds[:, k, None, 1] + z * folds[:, k, None, 2]) * 0.16 + folds[:, k, None, 3]
-            )
+            torch.sin((x * folds[:, k, 0] + y * folds[:, k, 1] + z * folds[:, k, 2]) * 0.16 + folds[:, k, 3])
             for k in range(folds.shape[1])
         )
         canvas.paint(every, soft(torch.maximum(depth, neck)), "fat")

@@ -67,7 +67,8 @@ class SpinePatient:
             _add_screws(table, frames[level], spine.body(level), spine)
         for growth in spine.growths:
             kind = _OSTEOPHYTE if growth.kind == "osteophyte" else _WITHIN[growth.kind]
-            table.add(kind, *growth.ends_uvw_mm, growth.radii_mm, frames[growth.level], taper=growth.taper)
+            start, end = growth.ends_uvw_mm
+            table.add(kind, start, end, growth.radii_mm, frames[growth.level], taper=growth.taper)
         for body in spine.bodies:
             if body.level[0] in "LT":  # the basivertebral vein opens at the back wall
                 depth = float(body.half_depth_at(np.zeros(1))[0])
@@ -199,7 +200,7 @@ class SpinePainter:
         self._soft.paint_muscles(canvas, seen[wanted[canvas.tiles.owner[seen]]])
 
     def _bones(self, canvas: Canvas) -> Tensor:
-        """Paint arches, osteophytes and bridges; returns the depth (tiles, points) inside what will grow together with bodies."""
+        """Paint arches, osteophytes and bridges; returns the depth (tiles, points) inside what bodies grow together with."""
         bridges = inside_bodies(canvas.tiles, [p.bridges for p in self.patients])
         parts = [
             depth_of_rods(canvas.tiles, self._tables(BONE)),

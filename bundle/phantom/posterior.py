@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bundle.phantom.shapes import Body, Spine
 from bundle.phantom.rods import Array, Material, RodTable
+from bundle.phantom.shapes import Body, Spine
 
 BONE = Material("marrow", "cortex", 1.1)
 JOINT = Material("cartilage")
@@ -18,7 +18,7 @@ FORAMEN = Material("fat")
 NERVE = Material("nerve")
 METAL = Material("metal")
 
-# Half thickness of a pedicle (mm) and the angle of its facet joint below to the sagittal plane (degrees), by level, after the
+# Half thickness of a pedicle (mm) and the angle of the facet joint below to the sagittal plane (degrees), after the
 # morphometry of Panjabi et al., Spine 1992;17:299 and 1993;18:1298, rounded.
 _PEDICLE_MM = {"L1": 3.8, "L2": 4.0, "L3": 4.7, "L4": 5.8, "L5": 7.5}
 _FACET_DEG = {"T12": 20.0, "L1": 25.0, "L2": 30.0, "L3": 37.0, "L4": 46.0, "L5": 52.0}
@@ -148,7 +148,13 @@ def _vertebra(arch: _Arch, body: Body, below: Body | None, canal: Array, spine: 
         _superior_process(arch, size, side, spine.soft)
         if below is not None and below.level != "S2":
             w, half = -size.h - 0.5 * size.gap, 6.4 * spine.soft["facet"]
-            arch(JOINT, joint.at(-0.2, 0, w + 5), joint.at(0, 0, w - 5), (0.95 * spine.soft["joint_gap"], half, 5.0), joint.yaw_deg)
+            arch(
+                JOINT,
+                joint.at(-0.2, 0, w + 5),
+                joint.at(0, 0, w - 5),
+                (0.95 * spine.soft["joint_gap"], half, 5.0),
+                joint.yaw_deg,
+            )
         _beside(arch, size, side, body.level, spine)
         _root(arch, side, size, spine.soft["size"])
     if not roofless:
@@ -168,10 +174,8 @@ def _half_arch(arch: _Arch, size: _Size, joint: _Joint, soft: Mapping[str, float
         joint.yaw_deg, 0.9,
     )  # fmt: skip
     # Flavum: from the front of this lamina over the joint's inner side to the upper edge of the next.
-    thick = 1.7 * soft["flavum"]
-    arch(
-        FLAVUM, (side * 0.8, size.canal + 1.8, w - 1.0), joint.at(-1.0, -5.0, w + 1.0), (thick, thick, 0.45 * h + 0.5 * size.gap)
-    )
+    radii = (1.7 * soft["flavum"], 1.7 * soft["flavum"], 0.45 * h + 0.5 * size.gap)
+    arch(FLAVUM, (side * 0.8, size.canal + 1.8, w - 1.0), joint.at(-1.0, -5.0, w + 1.0), radii)
 
 
 def _superior_process(arch: _Arch, size: _Size, side: float, soft: Mapping[str, float]) -> None:
@@ -209,8 +213,8 @@ def _spinous_process(arch: _Arch, size: _Size, level: str, soft: Mapping[str, fl
     tall = (10.5 if region == "L" else 5.5) * soft["spinous_tall"] * (0.8 if last else 1.0)
     drop, fall = (-0.55 if region == "L" else -1.0) * h, {"L": 0.25, "T": 1.5, "C": 0.9}[region] * h
     tip = size.canal + 6 + length
-    arch(BONE, (0, size.canal + 5.0, drop), (0, tip - tall, drop - fall), (2.8, 4.0, 0.82 * tall))
-    arch(BONE, (0, size.canal + 0.5 * length, drop - 0.5 * fall), (0, tip - tall, drop - fall), (3.4, tall, tall))
+    arch(BONE, (0, size.canal + 5.0, drop), (0, tip - tall, drop - fall), (3.4, 4.0, 0.82 * tall))
+    arch(BONE, (0, size.canal + 0.5 * length, drop - 0.5 * fall), (0, tip - tall, drop - fall), (4.4, tall, tall))
     # Between two processes lie ligament and fat in stripes; a dark band runs over their tips.
     reach = h + 0.5 * size.gap
     for share in (0.2, 0.45, 0.7):

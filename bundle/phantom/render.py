@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import reduce
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class Painter(Protocol):
 class Patient(Protocol):
     """Who can be imaged."""
 
-    def painter(self, patients: Sequence[Patient], device: str | torch.device) -> Painter:
+    def painter(self, patients: Sequence[Any], device: str | torch.device) -> Painter:
         """Who paints ``patients``, all of this one's kind, together."""
         ...
 
@@ -55,12 +56,12 @@ class View:
 
 @torch.no_grad()
 def render(views: Sequence[View], profile: int = 1, device: str | torch.device = "cpu") -> Tensor:
-    """(B, K, rows, columns) magnitude images of B views of one shape and number of contrasts; the brightest tissue is near 1.
+    """Magnitude images (B, K, rows, columns) of B views in K contrasts; the brightest tissue is near 1.
 
     A view's images depend on nothing but the view, whatever the batch it is in.
 
     Args:
-        views: patients all of one kind.
+        views: of one shape and number of contrasts, their patients all of one kind.
         profile: planes through the thickness of a slice.
         device: where to work.
     """
@@ -68,14 +69,35 @@ def render(views: Sequence[View], profile: int = 1, device: str | torch.device =
     planes = [v.plane for v in views]
     count = len(views[0].signals)
     contrasts = torch.stack([torch.cat([channel_weights(signal) for signal in v.signals]) for v in views])
-    painted: Tensor | None = None
-    for share, weight in zip(*profile_weights(profile), strict=True):
-        layer = painter.paint(planes, contrasts, [float(share) * (p.thickness_mm or 0.0) for p in planes]) * float(weight)
-        painted = layer if painted is None else painted + layer
-    assert painted is not None  # profile_weights gives at least one plane
+    painted = _through_slice(painter, planes, contrasts, profile)
     channels = painted.reshape(-1, len(CHANNELS), *painted.shape[-2:])
     depth = painter.depth_below_skin_mm(planes).repeat_interleave(count, dim=0)
     spacing = torch.tensor([p.pixel_spacing_mm for p in planes]).repeat_interleave(count, dim=0)
     acquisitions = [a for v in views for a in v.acquisitions]
     images = scan(channels, acquisitions, depth, spacing, [s for v in views for s in v.seeds])
     return images.reshape(len(views), count, *images.shape[-2:])
+
+
+@torch.no_grad()
+def paint_plane(
+    patient: Patient, plane: SlicePlane, contrasts: Tensor, profile: int = 1, device: str | torch.device = "cpu"
+) -> Tensor:
+    """Brightness (C, rows, columns) of the tissue on one plane, without a scanner.
+
+    Args:
+        patient: whose tissue.
+        plane: where.
+        contrasts: (C, len(TISSUES)); the identity matrix gives each tissue's share of each point.
+        profile: planes through the thickness of the slice.
+        device: where to work.
+    """
+    return _through_slice(patient.painter([patient], device), [plane], contrasts[None], profile)[0]
+
+
+def _through_slice(painter: Painter, planes: Sequence[SlicePlane], contrasts: Tensor, profile: int) -> Tensor:
+    offsets, weights = profile_weights(profile)
+    layers = (
+        float(weight) * painter.paint(planes, contrasts, [float(offset) * (p.thickness_mm or 0.0) for p in planes])
+        for offset, weight in zip(offsets, weights, strict=True)
+    )
+    return reduce(torch.add, layers)

@@ -102,9 +102,7 @@ def depth_of_rods(tiles: Tiles, tables: Sequence[Array]) -> tuple[Tensor, Tensor
     widest = radii * np.maximum(taper, 1.0)[:, None]
     directions = np.stack([tiles.row_directions, tiles.column_directions, tiles.normals], axis=1)[owner]
     along = np.abs(np.einsum("kid,kd->ki", directions, (q - p) / 2))
-    around = np.sqrt(
-        np.einsum("kij,kj->ki", np.einsum("kid,kjd->kij", directions, axes) ** 2, widest**2)
-    )
+    around = np.sqrt(np.einsum("kij,kj->ki", np.einsum("kid,kjd->kij", directions, axes) ** 2, widest**2))
     tile, rod = tiles.touched(owner, (p + q) / 2, along + around + 1.5)
     # In the ellipsoid's own measure a rod is a capsule around the line from 0 to d.
     scaled = axes / radii[:, :, None]

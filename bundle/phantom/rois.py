@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
@@ -103,7 +102,9 @@ class DiskRois(Dataset):
             patient = patients[number]
             shape = patient.spine.disks[DISK_LEVELS[level]]
             rng = np.random.default_rng([self.seed, number, level])
-            views += self._views(rng, patient, self._axial(rng, shape)) + self._views(rng, patient, self._sagittal(rng, shape))
+            views += self._views(rng, patient, self._axial(rng, shape)) + self._views(
+                rng, patient, self._sagittal(rng, shape)
+            )
             items.append({"label": FINDINGS.index(shape.pathology.finding), "level": level, "patient": number})
         self._last = patients
         images = render(views, device=self.device).cpu().reshape(len(items), 2, 3, *views[0].plane.shape)

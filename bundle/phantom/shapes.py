@@ -83,9 +83,6 @@ class Body:
         return self.to_patient(np.concatenate(outline))
 
 
-
-
-
 @dataclass(frozen=True, eq=False)
 class DiskShape:
     """A disk of the phantom in its own axes (rows: left, back, up), with its pathology."""

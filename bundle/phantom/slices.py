@@ -163,8 +163,9 @@ class VertebraSlices(Dataset):
         patient, plane, boxes = self._place(rng, kind, field_of_view_mm)
         factors = tissue_spread(rng, 0.12)
         contrasts = {"MYELO": 1.0} if kind == "myelogram" else self.contrasts
+        randomised = 0.0 if kind == "myelogram" else self.randomised
         signals = [
-            sample_contrast(rng, draw(rng, contrasts), randomised=0.0 if kind == "myelogram" else self.randomised, patient=factors)
+            sample_contrast(rng, draw(rng, contrasts), randomised=randomised, patient=factors)
             for _ in range(self.contrasts_per_plane)
         ]
         depth = 65.0
@@ -195,7 +196,9 @@ class VertebraSlices(Dataset):
         if kind == "beside":
             center = center + np.array([float(rng.choice([-1, 1]) * rng.uniform(38, 90)), 0.0, 0.0])
         if kind == "myelogram" and rng.random() < 0.5:
-            plane = square_plane(center + [0, 25.0, 0], np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0)
+            plane = square_plane(
+                np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
+            )
             return patient, plane, []
         plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0)
         return patient, plane, [] if kind in ("beside", "myelogram") else boxes_on_slice(spine, plane)
@@ -228,7 +231,8 @@ def acquisition_rates(rates: AcquisitionRates | Mapping[str, Any] | str | None) 
         if rates != "none":
             raise ValueError(f"{rates!r} says nothing of a scanner: write none, or a mapping of rates")
         return AcquisitionRates.without_artefacts()
-    return replace(AcquisitionRates(), **{k: tuple(v) if isinstance(v, Sequence) else v for k, v in rates.items()})
+    changed: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in rates.items()}
+    return replace(AcquisitionRates(), **changed)
 
 
 def padded(images: Tensor, last_row: int) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from bundle.phantom.along import SMOOTH_WALL, AlongCanal, X
-from bundle.phantom.shapes import Spine
 from bundle.phantom.canvas import Canvas, soft
 from bundle.phantom.rods import Material, RodTable
+from bundle.phantom.shapes import Spine
 
 BOWEL_WALL_MM = 2.0
 #: Loops of bowel and organs, in the order in which they lie over one another.
@@ -48,10 +48,10 @@ def add_loops(table: RodTable, spine: Spine, rng: np.random.Generator) -> None:
     table.add(LOOPS["bladder"], bladder, bladder, rng.uniform(22, 42, 3))
     if rng.random() < 0.5:  # uterus, or what is taken for it
         uterus = before + np.array([rng.normal(0, 6), -32.0, 22.0])
-        table.add(LOOPS["muscle"], uterus, uterus + [0, -22, 16], (20.0, 16.0, 20.0))
+        table.add(LOOPS["muscle"], uterus, np.add(uterus, (0, -22, 16)), (20.0, 16.0, 20.0))
     rectum = before + np.array([rng.normal(0, 6), 4.0, 0.0])
     filling = str(rng.choice(["gas", "organ", "fat"], p=[0.35, 0.45, 0.2]))
-    table.add(LOOPS[filling], rectum + [0, 4, -38], rectum + [0, -4, 28], (13.0, 11.0, 14.0))
+    table.add(LOOPS[filling], np.add(rectum, (0, 4, -38)), np.add(rectum, (0, -4, 28)), (13.0, 11.0, 14.0))
     l2 = spine.body("L2").center_lps_mm
     for side in (-1.0, 1.0):
         center = l2 + np.array([side * rng.uniform(58, 68), 12.0, 15.0 + 8 * side])
@@ -75,10 +75,10 @@ def add_head(table: RodTable, spine: Spine) -> None:
     top = spine.body("C2").center_lps_mm + np.array([0.0, -12.0, 92.0]) * spine.soft["size"]
     radii = np.array([74.0, 92.0, 74.0]) * spine.soft["size"]
     table.add(HEAD["scalp"], top, top, radii + 6)
-    table.add(HEAD["face"], top + [0, -52, -62], top + [0, -45, -95], (58.0, 48.0, 40.0))
+    table.add(HEAD["face"], np.add(top, (0, -52, -62)), np.add(top, (0, -45, -95)), (58.0, 48.0, 40.0))
     throat = spine.body("C6").center_lps_mm + np.array([0.0, -24.0, 0.0])
-    table.add(HEAD["airway"], throat, throat + [0, 3, 70.0], (8.0, 6.0, 8.0))
-    table.add(HEAD["airway"], throat, throat + [0, 6, -110.0], (8.5, 8.0, 8.0))
+    table.add(HEAD["airway"], throat, np.add(throat, (0, 3, 70.0)), (8.0, 6.0, 8.0))
+    table.add(HEAD["airway"], throat, np.add(throat, (0, 6, -110.0)), (8.5, 8.0, 8.0))
     table.add(HEAD["skull"], top, top, radii)
     table.add(HEAD["brain"], top, top, radii - 9)
 
@@ -104,7 +104,7 @@ def add_vessels(table: RodTable, spine: Spine, rng: np.random.Generator) -> None
         for leg in (-1.0, 1.0):
             low = end.to_patient(np.array([leg * 36.0 + side * 3, -ahead - 2.0, 6.0]))
             table.add(VESSEL, path[-1], low, np.array([5.5, 5.5, 5.5]) * size)
-            table.add(VESSEL, low, low + [leg * 20.0, 4.0, -60.0], np.array([4.5, 4.5, 4.5]) * size)
+            table.add(VESSEL, low, np.add(low, (leg * 20.0, 4.0, -60.0)), np.array([4.5, 4.5, 4.5]) * size)
         material = VEIN if side < 0 and rng.random() < 0.3 else VESSEL
         for upper, lower in pairwise(path):
             table.add(material, upper, lower, np.array([radii[0], radii[1], radii[1]]) * size)
@@ -148,7 +148,7 @@ class SoftTissue:
         return self._numbers[owner, _NUMBERS.index(name)][:, None]
 
     def skin_of_back(self, owner: Tensor, smooth_wall: Tensor) -> Tensor:
-        """y of the skin behind points whose wall is at ``smooth_wall``."""
+        """Y of the skin behind points whose wall is at ``smooth_wall``."""
         return smooth_wall + 22 + self._of(owner, "muscle_depth") + self._of(owner, "back_fat")
 
     def paint(self, canvas: Canvas) -> Tensor:
@@ -219,12 +219,10 @@ class SoftTissue:
         canvas.paint(seen, soft(parts), "muscle")
         # Septa of fat between the fibres: where a random wave crosses zero, wider the more fat there is.
         waves = self._waves[owner]
-        grain = sum(
-            torch.sin(
-                xyz[0] * waves[:, k, None, 0] + xyz[1] * waves[:, k, None, 1] + z * waves[:, k, None, 2] + waves[:, k, None, 3]
-            )
-            for k in range(waves.shape[1])
-        )
+        grain = torch.zeros_like(z)
+        for k in range(waves.shape[1]):
+            across, back, up, phase = (waves[:, k, None, i] for i in range(4))
+            grain += torch.sin(xyz[0] * across + xyz[1] * back + z * up + phase)
         infiltration = self._of(owner, "muscle_fat") * (0.45 + 0.55 * lower) * (1.25 - 0.006 * u)
         # They break up and come back with the slower waves.
         patch = 0.5 + 0.5 * torch.sin(xyz[0] * 0.19 + waves[:, 0, None, 3] * 3) * torch.sin(xyz[1] * 0.23 + z * 0.03)

@@ -17,8 +17,8 @@ SIDE = 8
 class Tiles:
     """The pixels of planes of one shape, as tiles of SIDE x SIDE pixels.
 
-    All tiles of all planes lie in one list; tile ``t`` belongs to plane ``owner[t]``. Within a tile points are an affine grid,
-    which is what makes coordinates in any other frame cheap: see ``local``.
+    All tiles of all planes lie in one list; tile ``t`` belongs to plane ``owner[t]``. Within a tile points are an affine
+    grid, which is what makes coordinates in any other frame cheap: see ``local``.
 
     Args:
         planes: B planes of the same shape.
@@ -108,7 +108,10 @@ class Tiles:
         within = np.arange(len(solid)) - np.repeat(np.cumsum(count) - count, count)
         width = np.maximum(wide[solid], 1)
         tile = (
-            owner[solid] * (self.down * self.across) + (r0[solid] + within // width) * self.across + c0[solid] + within % width
+            owner[solid] * (self.down * self.across)
+            + (r0[solid] + within // width) * self.across
+            + c0[solid]
+            + within % width
         )
         return torch.as_tensor(tile, device=self.device), torch.as_tensor(solid, device=self.device)
 

@@ -13,10 +13,10 @@ _THORACIC_FROM = BODY_LEVELS[-1]
 
 
 def named_level(level: str) -> str | None:
-    """The detector's class of a phantom body: its own name, T11 for all above T12, None below S2."""
+    """The detector's class of a phantom body: its own name, T11 for all above T12; None below S2 and for a sixth lumbar one."""
     if level in BODY_LEVELS:
         return level
-    return _THORACIC_FROM if level[0] == "T" else None
+    return _THORACIC_FROM if level[0] in "TC" else None
 
 
 def box_on_slice(body: Body, plane: SlicePlane, uid: str = "", min_section: float = 0.6) -> SliceBox | None:

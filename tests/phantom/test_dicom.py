@@ -6,12 +6,12 @@ import pydicom
 import pytest
 
 from bundle.geometry import SlicePlane
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.dicom import uid, write_study
-from bundle.phantom.mr import Acquisition
-from bundle.phantom.paint import Painter
-from bundle.phantom.study import SeriesPlan, axial_stack, render, sagittal_planes
-from bundle.phantom.tissues import Sequence
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.sequences import Sequence
+from bundle.phantom.study import SeriesPlan, axial_stack, sagittal_planes, series_images
 from bundle.phantom.truth import disk_at
 
 SPINE = sample_spine(9)
@@ -64,7 +64,7 @@ def test_headers_put_every_pixel_where_its_plane_has_it(study):
 
 def test_pixels_are_the_rendered_image_in_thousandths(study):
     ds = headers(study[0])[2]
-    image = next(render(Painter(SPINE), plans()[1], SEED + 1000 * 2))
+    image = next(series_images(SpinePatient(SPINE), plans()[1], SEED + 1000 * 2))
     assert ds.pixel_array == pytest.approx(np.clip(np.rint(image * 1000), 0, 4095))
     assert ds.pixel_array.max() > 200
 
