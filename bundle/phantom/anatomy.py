@@ -160,9 +160,8 @@ def _column(
     shapes: dict[str, tuple[DiskPathology, float, float]] = {}
     anchor = np.zeros(3)  # upper endplate centre of the last body placed
     for k, level in enumerate(levels):
-        axes = _axes(chance, k, level, habit)
-        size = _body_size(chance, level, habit, transition)
-        half_width, depths, heights = size
+        axes = _axes(chance, k, level, habit, transition)
+        half_width, depths, heights = _body_size(chance, level, habit, transition)
         center = np.zeros(3)
         if bodies:
             lower = bodies[-1]
@@ -193,12 +192,14 @@ def _column(
     return bodies, shapes
 
 
-def _axes(chance: Chance, place: int, level: str, habit: Mapping[str, float]) -> np.ndarray:
+def _axes(chance: Chance, place: int, level: str, habit: Mapping[str, float], transition: str | None) -> np.ndarray:
     """(3, 3) axes (left, back, up) of a body: tilted forward, leaning to the left and twisted with the patient's curve."""
     if level[0] == "S":
         tilt = _TILT_DEG[level] + habit["sacral"] + chance.normal(0, 4) + 8 * (habit["lordosis"] - 1)
     else:
         tilt = _TILT_DEG.get(level, _TILT_DEG["L5"]) * habit["lordosis"] + chance.normal(0, 2.2)
+        if transition == "sacralised L5" and level == "L5":  # it follows the sacrum, as S1 does
+            tilt = _TILT_DEG["S1"] + habit["sacral"] + 8 * (habit["lordosis"] - 1) - 6 + chance.normal(0, 2.2)
     lean = habit["curve"] * np.sin(0.5 * place + habit["phase"])
     twist = 0.4 * habit["curve"] * np.cos(0.5 * place + habit["phase"]) + chance.normal(0, 1)
     t, s, r = np.radians([tilt, lean, twist])
