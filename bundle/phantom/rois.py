@@ -142,7 +142,7 @@ class DiskRois(Dataset):
 
     def _render(self, rng: np.random.Generator, painter: Painter, squares: list[tuple[SlicePlane, float | None]]) -> Tensor:
         contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)
-        acquisition = sample_acquisition(rng)
+        acquisition = sample_acquisition(rng).cropped()
         images = []
         for square, thickness in squares:
             plane = replace(square, thickness_mm=thickness)
