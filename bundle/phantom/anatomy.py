@@ -9,7 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from bundle.geometry import DISK_LEVELS, Disk, disk_level, unit
-from bundle.phantom.pathology import PREVALENCE, DiskPathology, sample_pathology
+from bundle.phantom.pathology import DiskPathology, sample_pathology
+from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
+from bundle.phantom.rim import SUPERELLIPSE, Rim
 
 #: Bodies of the phantom from the bottom up.
 LEVELS: tuple[str, ...] = (
@@ -100,10 +102,6 @@ class Body:
         return self.to_patient(np.concatenate(outline))
 
 
-#: Exponent of the superellipse that is a body's cross-section.
-SUPERELLIPSE = 2.6
-
-
 @dataclass(frozen=True, eq=False)
 class DiskShape:
     """A disk of the phantom in its own axes (rows: left, back, up), with its pathology."""
@@ -155,7 +153,7 @@ def _rotation(tilt_deg: float, lean_deg: float, twist_deg: float) -> np.ndarray:
 
 def sample_spine(
     seed: int,
-    prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+    prevalence: Prevalence = TRAINING_PREVALENCE,
     findings: Mapping[str, str] | None = None,
 ) -> Spine:
     """A spine drawn at random, with L3 near the origin of patient space.
@@ -208,9 +206,10 @@ def sample_spine(
         if bodies:
             name = disk_level(level, bodies[-1].level)
             if name in DISK_LEVELS:
-                pathology = sample_pathology(rng, name, min(d, bodies[-1].half_depth_mm[0]), prevalence, findings.get(name))
-                if pathology.hydration < 0.45:  # a dried-out disk is a lower one
-                    gap *= rng.uniform(0.55, 0.95)
+                pathology = sample_pathology(
+                    rng, name, min(d, bodies[-1].half_depth_mm[0]), prevalence, findings.get(name), w, gap
+                )
+                gap *= pathology.height_share
             else:
                 pathology = sample_pathology(rng, name, d, finding="normal")
             mean_up = unit(bodies[-1].axes[2] + axes[2])
@@ -231,9 +230,11 @@ def sample_spine(
             dent_mm=float(rng.normal({"L": 1.2, "T": 1.5, "S": 0.0}[level[0]], 0.5)) if level != "L5" else 0.0,
         )  # fmt: skip
         if bodies and pathology is not None:
+            heights = (body.corners_lps_mm()[[3, 2]] - bodies[-1].corners_lps_mm()[[0, 1]]) @ mean_up
+            body = _moved(body, max(1.5 - float(heights.min()), 0.0) * mean_up)  # nor do those of wedged bodies
             disks[disk_level(level, bodies[-1].level)] = _disk_between(body, bodies[-1], pathology)
         bodies.append(body)
-        anchor = center + axes[2] * (front + back) / 2
+        anchor = body.center_lps_mm + axes[2] * (front + back) / 2
     shift = -next(b.center_lps_mm for b in bodies if b.level == "L3") + rng.normal(0, 8, 3)
     bodies = [_moved(b, shift) for b in bodies]
     disks = {
@@ -268,6 +269,9 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology) -> DiskSha
     left = unit(left - (left @ up) * up - (left @ posterior) * posterior)
     heights = (top - bottom) @ up
     depth = (upper.half_depth_mm[1] + lower.half_depth_mm[0]) / 2
+    half_width, wedge = (upper.half_width_mm + lower.half_width_mm) / 2, float((heights[0] - heights[1]) / (2 * depth))
+    dent = (upper.dent_mm + lower.dent_mm) / 2
+    rim = Rim.superellipse(half_width, depth, float(heights.mean()), wedge, dent)
     disk = Disk(
         disk_level(upper.level, lower.level), center, up, center - depth * posterior, center + depth * posterior,
         float(heights.mean()), float(heights[0] - heights[1]),
@@ -275,12 +279,12 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology) -> DiskSha
     return DiskShape(
         disk,
         np.stack([left, posterior, up]),
-        (upper.half_width_mm + lower.half_width_mm) / 2,
+        half_width,
         depth,
         float(heights.mean()),
-        float((heights[0] - heights[1]) / (2 * depth)),
-        (upper.dent_mm + lower.dent_mm) / 2,
-        pathology,
+        wedge,
+        dent,
+        pathology.fitted(rim),
     )
 
 

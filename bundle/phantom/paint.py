@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from bundle.geometry import SlicePlane
-from bundle.phantom.anatomy import SUPERELLIPSE, Body, DiskShape, Spine
+from bundle.phantom.anatomy import Body, DiskShape, Spine
+from bundle.phantom.fardon import Fragment
+from bundle.phantom.rim import SUPERELLIPSE
 from bundle.phantom.tissues import TISSUES
 
 _EDGE_MM = 0.35  # half width of the soft edge between two tissues
@@ -429,7 +431,7 @@ class Painter:
     def _disk(self, canvas: Canvas, shape: DiskShape) -> None:
         path = shape.pathology
         rise = shape.gap_mm / 2 + abs(shape.wedge) * shape.half_depth_mm + 4
-        reach = float(np.hypot(np.hypot(shape.half_width_mm, shape.half_depth_mm) + path.extent_mm, rise)) + 3
+        reach = float(np.hypot(np.hypot(shape.half_width_mm, shape.half_depth_mm) + path.reach_mm, rise)) + 3
         where = canvas.block(shape.disk.center_lps_mm, reach)
         if where is None:
             return
@@ -451,17 +453,17 @@ class Painter:
         canvas.paint(where, inside, "annulus")
         core = (1 - torch.sqrt((u / (0.68 * a)) ** 2 + ((v + 0.05 * b) / (0.62 * b)) ** 2)) * 0.65 * b
         canvas.paint(where, inside * torch.sigmoid(core / 1.5) * path.hydration, "nucleus")
-        if path.kind == "extrusion":
-            phi = np.radians(path.direction_deg)
-            rim = ((abs(np.sin(phi)) / a) ** SUPERELLIPSE + (abs(np.cos(phi)) / b) ** SUPERELLIPSE) ** (-1 / SUPERELLIPSE)
-            across, outward, up = (max(f, 1.0) / 2 for f in path.fragment_mm)
-            at = rim + path.extent_mm - outward
-            du = u - at * float(np.sin(phi))
-            dv = v - at * float(np.cos(phi))
-            along = du * float(np.sin(phi)) + dv * float(np.cos(phi))
-            beside = du * float(np.cos(phi)) - dv * float(np.sin(phi))
-            blob = (
-                1 - torch.sqrt((along / outward) ** 2 + (beside / across) ** 2 + ((w - path.migration_mm) / up) ** 2)
-            ) * min(across, outward, up)
-            canvas.paint(where, soft(blob), "annulus")
-            canvas.paint(where, 0.35 * soft(blob - 0.8), "nucleus")
+        for piece in path.fragments:
+            self._fragment(canvas, where, (u, v, w), piece)
+
+    def _fragment(
+        self, canvas: Canvas, where: tuple[slice, slice], uvw: tuple[Tensor, Tensor, Tensor], piece: Fragment
+    ) -> None:
+        u, v, w = (x - c for x, c in zip(uvw, piece.center_uvw_mm, strict=True))
+        phi = np.radians(piece.direction_deg)
+        outward = u * float(np.sin(phi)) + v * float(np.cos(phi))
+        beside = u * float(np.cos(phi)) - v * float(np.sin(phi))
+        ra, ro, ru = piece.radii_mm
+        depth = (1 - torch.sqrt((beside / ra) ** 2 + (outward / ro) ** 2 + (w / ru) ** 2)) * min(piece.radii_mm)
+        canvas.paint(where, soft(depth), "annulus")
+        canvas.paint(where, 0.35 * soft(depth - 0.8), "nucleus")

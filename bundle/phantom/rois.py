@@ -15,7 +15,7 @@ from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
 from bundle.phantom.anatomy import DiskShape, sample_spine
 from bundle.phantom.mr import paint_slice, sample_acquisition, scan
 from bundle.phantom.paint import Painter
-from bundle.phantom.pathology import PREVALENCE
+from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
 from bundle.phantom.slices import draw
 from bundle.phantom.tissues import sample_contrast
 
@@ -60,7 +60,7 @@ class DiskRois(Dataset):
         seed: int = 0,
         contrasts: Mapping[str, float] = ROI_CONTRASTS,
         randomised: float = 0.1,
-        prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+        prevalence: Prevalence = TRAINING_PREVALENCE,
         placement_mm: float = 1.2,
         placement_deg: float = 2.5,
         slice_tilt_deg: float = 5.0,
