@@ -57,6 +57,8 @@ def test_corners_of_a_body_in_full_view_lie_in_its_box(seed):
     spine = SPINES[seed]
     plane = through(spine.body("L3"), 560.0)
     for _, box in boxes_on_slice(spine, plane):
+        if not plane.contains_px(box.corners_px).all():
+            continue
         low, high = np.reshape(box.xyxy, (2, 2))
         assert (box.corners_px >= low - 1e-6).all()
         assert (box.corners_px <= high + 1e-6).all()
