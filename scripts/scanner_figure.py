@@ -39,6 +39,7 @@ FAULTS = {
     "noise 0.04": replace(GOOD, noise=0.04),
     "coil 60 mm": replace(GOOD, coil_depth_mm=60.0),
     "coil 60 mm, corrected": replace(GOOD, coil_depth_mm=60.0, coil_correction=0.8, noise=0.01),
+    "coil elements 0.5": replace(GOOD, coil_depth_mm=100.0, coil_elements=0.5, field_seed=3),
     "bias 0.25": replace(GOOD, bias=0.25),
     "texture 0.12": replace(GOOD, texture=0.12),
     "fat shift 3 mm": replace(GOOD, fat_shift_mm=3.0),
@@ -55,10 +56,10 @@ FAULTS = {
     "zipper": replace(GOOD, zipper=0.4),
     "spike": replace(GOOD, spike=0.06),
     "cut corners": replace(GOOD, border=0.06),
-    "window 0.4": replace(GOOD, export=Export(white=0.4)),
-    "JPEG 35": replace(GOOD, export=Export(white=0.7, jpeg_quality=35)),
+    "window clips 8%": replace(GOOD, coil_depth_mm=100.0, export=Export(clipped=0.08)),
+    "JPEG 35": replace(GOOD, export=Export(clipped=0.02, jpeg_quality=35)),
 }
-DRAWS = 15
+DRAWS = 22
 
 
 def main(output: str = "runs/scanner.png", seed: int = 2, size_px: int = 320, field_of_view_mm: float = 290.0) -> None:

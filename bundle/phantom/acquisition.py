@@ -16,13 +16,14 @@ class Export:
     """How a picture left the archive as PNG or JPG: windowed to 8 bits.
 
     Args:
-        black, white: brightness that became 0 and 255; what lies beyond is clipped.
+        clipped: share of pixels that the window clips to white; 0 shows the brightest pixel as 255.
+        black: share of the white level that became 0.
         gamma: exponent of the display curve.
         jpeg_quality: of the JPEG file; 0 for a file without loss.
     """
 
+    clipped: float = 0.0
     black: float = 0.0
-    white: float = 1.0
     gamma: float = 1.0
     jpeg_quality: int = 0
 
@@ -39,7 +40,9 @@ class Acquisition:
         noise: standard deviation of the noise in each of the two receiver channels, as a share of the brightest tissue.
         coil_depth_mm: depth below the back's skin at which the surface array has lost half of its signal; 0 for none.
         coil_correction: share of that fall-off, in its logarithm, that is evened out afterwards, noise included.
+        coil_elements: how much brighter and darker the signal is near the array's elements, as a share.
         bias: strength of the smooth field that is left, as the logarithm's standard deviation.
+        field_seed: of bias and elements, which all slices of a series share.
         texture: grain of the tissue itself, as a share of its brightness.
         fat_shift_mm: how far fat is displaced along the frequency axis (chemical shift).
         flow_void: share of the signal that pulsating CSF loses where it flows fastest.
@@ -68,7 +71,9 @@ class Acquisition:
     noise: float = 0.0
     coil_depth_mm: float = 0.0
     coil_correction: float = 0.0
+    coil_elements: float = 0.0
     bias: float = 0.0
+    field_seed: int = 0
     texture: float = 0.0
     fat_shift_mm: float = 0.0
     flow_void: float = 0.0
@@ -89,28 +94,35 @@ class Acquisition:
     border: float = 0.0
     export: Export | None = None
 
+    def cropped(self) -> Acquisition:
+        """The same for an image that is a part of the acquired one: what happens at the edges of the field is not in it."""
+        return replace(self, wrap=0.0, border=0.0)
+
 
 @dataclass(frozen=True)
 class AcquisitionRates:
     """How often each setting and fault occurs (``chance_``), and between which limits its strength is drawn.
 
-    The defaults span a good and a poor scanner; spacings, chemical shift, saturation bands, cut corners and windows follow
-    SPIDER and lumbar-t1. The other chances are larger than in a reading room, so that training sees enough of each fault.
+    The defaults span a good and a poor scanner. Noise, coil, saturation bands, cut corners and windows follow what was
+    measured on SPIDER and lumbar-t1 (SPIDER's pictures clip 5% of their pixels to white, lumbar-t1's none); the others occur
+    more often than in a reading room, so that training sees enough of each fault.
     """
 
     voxel_frequency_mm: Range = (0.5, 1.2)
     voxel_phase_mm: Range = (0.6, 1.6)
     chance_partial_fourier: float = 0.3
     chance_phase_along_rows: float = 0.75
-    noise: Range = (0.003, 0.04)
+    noise: Range = (0.0007, 0.02)
     chance_coil: float = 0.85
-    coil_depth_mm: Range = (40.0, 200.0)
-    chance_coil_correction: float = 0.4
+    coil_depth_mm: Range = (40.0, 250.0)
+    chance_coil_correction: float = 0.5
+    chance_coil_elements: float = 0.4
+    coil_elements: Range = (0.05, 0.5)
     bias: Range = (0.0, 0.25)
-    texture: Range = (0.0, 0.12)
+    texture: Range = (0.0, 0.1)
     fat_shift_mm: Range = (0.2, 2.5)
     chance_flow_void: float = 0.35
-    flow_void: Range = (0.2, 0.9)
+    flow_void: Range = (0.15, 0.7)
     chance_pulsation: float = 0.3
     pulsation: Range = (0.02, 0.15)
     chance_breathing: float = 0.15
@@ -121,9 +133,9 @@ class AcquisitionRates:
     chance_wrap: float = 0.08
     wrap: Range = (0.1, 0.7)
     wrap_mm: Range = (15.0, 80.0)
-    chance_saturation: float = 0.45
+    chance_saturation: float = 0.6
     saturation: Range = (0.7, 0.97)
-    saturation_before_bodies_mm: Range = (3.0, 45.0)
+    saturation_before_bodies_mm: Range = (0.0, 40.0)
     metal_mm: Range = (4.0, 40.0)
     chance_zipper: float = 0.02
     zipper: Range = (0.1, 0.6)
@@ -132,7 +144,7 @@ class AcquisitionRates:
     chance_border: float = 0.25
     border: Range = (0.01, 0.08)
     chance_export: float = 0.35
-    white: Range = (0.3, 1.1)
+    clipped: Range = (0.0, 0.09)
     black: Range = (0.0, 0.06)
     gamma: Range = (0.75, 1.25)
     chance_jpeg: float = 0.4
@@ -190,7 +202,9 @@ def sample_acquisition(
         noise=log_between(r.noise),
         coil_depth_mm=coil_depth_mm,
         coil_correction=float(rng.uniform(0.5, 1.0)) if coil_depth_mm and rng.random() < r.chance_coil_correction else 0.0,
+        coil_elements=maybe(r.chance_coil_elements, r.coil_elements),
         bias=between(r.bias),
+        field_seed=int(rng.integers(2**31)),
         texture=between(r.texture),
         fat_shift_mm=between(r.fat_shift_mm) * float(rng.choice([-1.0, 1.0])),
         flow_void=maybe(r.chance_flow_void, r.flow_void),
@@ -216,7 +230,7 @@ def sample_acquisition(
 def _sample_export(rng: np.random.Generator, r: AcquisitionRates) -> Export:
     return Export(
         black=float(rng.uniform(*r.black)),
-        white=float(rng.uniform(*r.white)),
+        clipped=float(rng.uniform(*r.clipped)),
         gamma=float(rng.uniform(*r.gamma)),
         jpeg_quality=round(rng.uniform(*r.jpeg_quality)) if rng.random() < r.chance_jpeg else 0,
     )

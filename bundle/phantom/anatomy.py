@@ -9,7 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from bundle.geometry import DISK_LEVELS, Disk, disk_level, unit
-from bundle.phantom.pathology import PREVALENCE, DiskPathology, sample_pathology
+from bundle.phantom.pathology import DiskPathology, sample_pathology
+from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
+from bundle.phantom.rim import Rim
 from bundle.phantom.shapes import Body, DiskShape, Growth, Spine
 
 #: Bodies of the phantom from the bottom up.
@@ -76,7 +78,7 @@ def sample_transition(rng: np.random.Generator, shares: Mapping[str, float] = TR
 
 def sample_spine(
     seed: int,
-    prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+    prevalence: Prevalence = TRAINING_PREVALENCE,
     findings: Mapping[str, str] | None = None,
     transition: str | None = None,
     variation: float = 1.0,
@@ -116,7 +118,7 @@ def sample_spine(
     conus = next(b for b in bodies if b.level == conus_level).center_lps_mm[2] + chance.normal(0, 6)
     operated = _sample_surgery(chance, surgery)
     return Spine(
-        tuple(bodies), disks, _canal(chance, bodies, disks, habit["size"]), float(conus), habit,
+        tuple(bodies), disks, _canal(chance, bodies, disks, habit), float(conus), habit,
         int(chance.rng.integers(2**31)), transition, _growths(chance, bodies, disks, habit), *operated,
     )  # fmt: skip
 
@@ -142,7 +144,9 @@ def _sample_habit(chance: Chance) -> dict[str, float]:
         "facet": chance.uniform(0.85, 1.2) + 0.25 * old * chance.uniform(0, 1), "facet_deg": chance.normal(0, 6),
         "joint_gap": chance.uniform(0.7, 1.4), "flavum": chance.uniform(0.7, 1.2) + 0.6 * old * chance.uniform(0, 1),
         "crest": chance.uniform(0.4, 1.8), "epidural": chance.uniform(0.3, 3.5), "roots": chance.uniform(0.5, 0.85),
-        "settled": chance.uniform(0.25, 0.65), "triangle": chance.uniform(0.15, 0.6),
+        "settled": chance.uniform(0.25, 0.65),
+        "sac_depth": chance.normal(7.0, 1.0, 4.5, 10) * size, "sac_width": chance.normal(9.6, 1.4, 6.5, 14) * size,
+        "triangle": chance.uniform(0.15, 0.6),
         "osteophytes": old * chance.uniform(0, 1),
     }  # fmt: skip
 
@@ -152,7 +156,7 @@ def _column(
     levels: list[str],
     habit: Mapping[str, float],
     transition: str | None,
-    prevalence: Mapping[str, tuple[float, float, float]],
+    prevalence: Prevalence,
     findings: Mapping[str, str],
 ) -> tuple[list[Body], dict[str, tuple[DiskPathology, float, float]]]:
     """Bodies from the bottom up, and pathology, cleft and remnant of the disk below each."""
@@ -160,17 +164,16 @@ def _column(
     shapes: dict[str, tuple[DiskPathology, float, float]] = {}
     anchor = np.zeros(3)  # upper endplate centre of the last body placed
     for k, level in enumerate(levels):
-        axes = _axes(chance, k, level, habit)
-        size = _body_size(chance, level, habit, transition)
-        half_width, depths, heights = size
+        axes = _axes(chance, k, level, habit, transition)
+        half_width, depths, heights = _body_size(chance, level, habit, transition)
         center = np.zeros(3)
         if bodies:
             lower = bodies[-1]
             name = disk_level(level, lower.level)
-            shapes[name] = _disk_habit(
-                chance, name, min(depths[1], lower.half_depth_mm[0]), habit, transition, prevalence, findings
-            )
-            gap = _gap(chance, level, habit, transition, shapes[name][0].hydration)
+            gap = _gap(chance, level, habit, transition)
+            size = (min(depths[1], lower.half_depth_mm[0]), half_width, gap)
+            shapes[name] = _disk_habit(chance, name, size, habit, transition, prevalence, findings)
+            gap *= shapes[name][0].height_share  # a worn disk is a lower one
             mean_up = unit(lower.axes[2] + axes[2])
             facing = float(np.clip(lower.axes[2] @ axes[2], -1, 1))
             gap = max(gap, min(depths[1], lower.half_depth_mm[0]) * np.tan(np.arccos(facing)) + 1.5)  # edges do not meet
@@ -188,17 +191,22 @@ def _column(
             concavity_mm=chance.normal(0.3 if sacral else 1.4, 0.6, 0, 3.2),
             dent_mm=chance.normal(dent, 0.5) if dent or sacral else 0.0,
         )  # fmt: skip
+        if bodies:  # nor do the edges of wedged bodies meet
+            heights_left = (body.corners_lps_mm()[[3, 2]] - bodies[-1].corners_lps_mm()[[0, 1]]) @ mean_up
+            body = replace(body, center_lps_mm=center + max(1.5 - float(heights_left.min()), 0.0) * mean_up)
         bodies.append(body)
-        anchor = center + axes[2] * sum(heights) / 2
+        anchor = body.center_lps_mm + axes[2] * sum(heights) / 2
     return bodies, shapes
 
 
-def _axes(chance: Chance, place: int, level: str, habit: Mapping[str, float]) -> np.ndarray:
+def _axes(chance: Chance, place: int, level: str, habit: Mapping[str, float], transition: str | None) -> np.ndarray:
     """(3, 3) axes (left, back, up) of a body: tilted forward, leaning to the left and twisted with the patient's curve."""
     if level[0] == "S":
         tilt = _TILT_DEG[level] + habit["sacral"] + chance.normal(0, 4) + 8 * (habit["lordosis"] - 1)
     else:
         tilt = _TILT_DEG.get(level, _TILT_DEG["L5"]) * habit["lordosis"] + chance.normal(0, 2.2)
+        if transition == "sacralised L5" and level == "L5":  # it follows the sacrum, as S1 does
+            tilt = _TILT_DEG["S1"] + habit["sacral"] + 8 * (habit["lordosis"] - 1) - 6 + chance.normal(0, 2.2)
     lean = habit["curve"] * np.sin(0.5 * place + habit["phase"])
     twist = 0.4 * habit["curve"] * np.cos(0.5 * place + habit["phase"]) + chance.normal(0, 1)
     t, s, r = np.radians([tilt, lean, twist])
@@ -233,18 +241,19 @@ def _body_size(
 def _disk_habit(
     chance: Chance,
     name: str,
-    half_depth_mm: float,
+    size_mm: tuple[float, float, float],
     habit: Mapping[str, float],
     transition: str | None,
-    prevalence: Mapping[str, tuple[float, float, float]],
+    prevalence: Prevalence,
     findings: Mapping[str, str],
 ) -> tuple[DiskPathology, float, float]:
-    """Pathology, cleft and remnant of the disk ``name``."""
+    """Pathology, cleft and remnant of the disk ``name`` with its half depth, half width and healthy height."""
     upper, lower = name.split("-")
-    if name in DISK_LEVELS or "L6" in name:
-        pathology = sample_pathology(chance.rng, name, half_depth_mm, prevalence, findings.get(name))
-    else:
-        pathology = sample_pathology(chance.rng, name, half_depth_mm, prevalence, "normal")
+    finding = findings.get(name) if name in DISK_LEVELS or "L6" in name else "normal"
+    half_depth, half_width, height = size_mm
+    pathology = sample_pathology(
+        chance.rng, name, half_depth, prevalence, finding, half_width, height, habit["sac_width"], habit["age"]
+    )
     cleft = habit["cleft"] * chance.uniform(0.5, 1.4) if upper[0] == "L" else 0.0
     remnant = 1.0
     if upper[0] == "S" and not (transition == "lumbarised S1" and name == "S1-S2"):
@@ -254,8 +263,8 @@ def _disk_habit(
     return pathology, min(cleft, 1.0), remnant
 
 
-def _gap(chance: Chance, level: str, habit: Mapping[str, float], transition: str | None, hydration: float) -> float:
-    """Height in mm of the disk below a body."""
+def _gap(chance: Chance, level: str, habit: Mapping[str, float], transition: str | None) -> float:
+    """Height in mm of the disk below a body, while it is healthy."""
     gap = _SIZES.get(level, _SIZES["L5"])[3] * habit["size"]
     if transition == "lumbarised S1" and level == "S1":
         return gap * 2.2 * chance.normal(1, 0.13, 0.6, 1.4)
@@ -263,8 +272,7 @@ def _gap(chance: Chance, level: str, habit: Mapping[str, float], transition: str
         return gap * chance.uniform(0.25, 0.5)
     if level[0] == "S":  # what is left of the sacral disks differs more from patient to patient than a lumbar disk does
         return gap * chance.normal(1.1, 0.4, 0.3, 2.2)
-    gap *= habit["disk_share"] * chance.normal(1, 0.13, 0.5, 1.4)
-    return gap * chance.uniform(0.55, 0.95) if hydration < 0.45 else gap  # a dried-out disk is a lower one
+    return gap * habit["disk_share"] * chance.normal(1, 0.13, 0.5, 1.4)
 
 
 def _sample_surgery(chance: Chance, share: float) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -315,6 +323,9 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: flo
     left = unit(left - (left @ up) * up - (left @ posterior) * posterior)
     heights = (top - bottom) @ up
     depth = (upper.half_depth_mm[1] + lower.half_depth_mm[0]) / 2
+    half_width, wedge = (upper.half_width_mm + lower.half_width_mm) / 2, float((heights[0] - heights[1]) / (2 * depth))
+    dent = (upper.dent_mm + lower.dent_mm) / 2
+    rim = Rim.superellipse(half_width, depth, float(heights.mean()), wedge, dent)
     disk = Disk(
         disk_level(upper.level, lower.level), center, up, center - depth * posterior, center + depth * posterior,
         float(heights.mean()), float(heights[0] - heights[1]),
@@ -322,21 +333,20 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: flo
     return DiskShape(
         disk,
         np.stack([left, posterior, up]),
-        (upper.half_width_mm + lower.half_width_mm) / 2,
+        half_width,
         depth,
         float(heights.mean()),
-        float((heights[0] - heights[1]) / (2 * depth)),
-        (upper.dent_mm + lower.dent_mm) / 2,
-        pathology,
+        wedge,
+        dent,
+        pathology.fitted(rim),
         cleft,
         remnant,
     )
 
 
-def _canal(chance: Chance, bodies: list[Body], disks: Mapping[str, DiskShape], size: float) -> np.ndarray:
+def _canal(chance: Chance, bodies: list[Body], disks: Mapping[str, DiskShape], habit: Mapping[str, float]) -> np.ndarray:
     """Knots of the canal; see Spine."""
-    depth = chance.normal(7.0, 1.0, 4.5, 10) * size
-    width = chance.normal(9.6, 1.4, 6.5, 14) * size
+    depth, width = habit["sac_depth"], habit["sac_width"]
     end = str(chance.rng.choice(["S1", "S2", "S3"], p=[0.2, 0.65, 0.15]))
     end_z = next(b for b in bodies if b.level == end).center_lps_mm[2]
     lumbosacral_gap = abs(chance.normal(2.5, 2.0))

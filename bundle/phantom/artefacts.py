@@ -35,14 +35,14 @@ def smooth_field(shape: tuple[int, int], knots: tuple[int, int], generator: torc
 
 
 def grain(shape: tuple[int, int], spacing_mm: Spacing, strength: float, generator: torch.Generator) -> Tensor:
-    """(rows, columns) factors: fine grain (3 mm) and patches (16 mm) of the tissue."""
+    """(rows, columns) factors: fine grain (2.2 mm) and patches (16 mm) of the tissue."""
 
     def of_size(size_mm: float) -> Tensor:
         fov_mm = [n * s for n, s in zip(shape, spacing_mm, strict=True)]
         count = [min(max(round(f / size_mm), 4), n) for f, n in zip(fov_mm, shape, strict=True)]
         return smooth_field(shape, (count[0], count[1]), generator)
 
-    return (1 + 0.7 * strength * (of_size(3.0) + of_size(16.0))).clamp_(min=0.2)
+    return (1 + 0.7 * strength * (of_size(2.2) + of_size(16.0))).clamp_(min=0.2)
 
 
 def shifted(image: Tensor, pixels: float, axis: int) -> Tensor:
@@ -86,6 +86,13 @@ def abdominal_wall(image: Tensor, depth_mm: Tensor, begins_mm: float) -> Tensor:
 def sensitivity(depth_mm: Tensor, half_mm: float) -> Tensor:
     """Surface array at the back: half of the signal at ``half_mm``, a quarter at twice that."""
     return torch.exp2(depth_mm.clamp(min=0) * (-1 / half_mm))
+
+
+def coil_elements(depth_mm: Tensor, strength: float, spacing_mm: Spacing, generator: torch.Generator) -> Tensor:
+    """Factors of the array's single elements, 60 mm apart: brighter and darker near the skin, even further in."""
+    knots = [max(round(n * s / 60.0) + 1, 2) for n, s in zip(depth_mm.shape, spacing_mm, strict=True)]
+    field = smooth_field((depth_mm.shape[0], depth_mm.shape[1]), (knots[0], knots[1]), generator)
+    return (1 + strength * field * torch.exp(depth_mm.clamp(min=0) * (-1 / 25))).clamp_(min=0.1)
 
 
 def saturation_band(depth_mm: Tensor, strength: float, begins_mm: float, tilt: float, row_mm: float) -> Tensor:
@@ -204,7 +211,10 @@ def cut_corners(image: Tensor, depth: float) -> Tensor:
 
 def exported(image: Tensor, export: Export) -> Tensor:
     """The image as its 8-bit file shows it, 0 to 1."""
-    shown = ((image - export.black) / max(export.white - export.black, 1e-6)).clamp(0, 1)
+    # Every sixteenth pixel tells the brightest few per cent well enough, and sorts sixteen times faster.
+    sample = image[::4, ::4].flatten().sort().values if export.clipped > 0 else image.amax().reshape(1)
+    white = sample[round((1 - export.clipped) * (len(sample) - 1))].clamp(min=1e-6)
+    shown = ((image / white - export.black) / (1 - export.black)).clamp(0, 1)
     if export.gamma != 1:
         shown = shown**export.gamma
     levels = (shown * 255).round()

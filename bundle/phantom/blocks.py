@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bundle.phantom.canvas import rounded
 from bundle.phantom.grain import grain
-from bundle.phantom.shapes import SUPERELLIPSE, Body, DiskShape
+from bundle.phantom.rim import SUPERELLIPSE
+from bundle.phantom.shapes import Body, DiskShape
 from bundle.phantom.tiles import Tiles
 
 

@@ -122,8 +122,11 @@ def _received(
     coil = artefacts.sensitivity(depth_mm, a.coil_depth_mm) if a.coil_depth_mm > 0 else None
     if coil is not None:
         image = image * coil
+    of_series = torch.Generator(image.device).manual_seed(a.field_seed)
+    if a.coil_elements > 0:
+        image = image * artefacts.coil_elements(depth_mm, a.coil_elements, spacing, of_series)
     if a.bias > 0:
-        image = image * torch.exp(a.bias * artefacts.smooth_field(shape, (4, 4), generator))
+        image = image * torch.exp(a.bias * artefacts.smooth_field(shape, (4, 4), of_series))
     if a.wrap > 0:
         image = artefacts.wrapped(image, a.wrap, round(a.wrap_mm / spacing[a.phase_axis]), a.phase_axis)
     image = _through_kspace(image, a, spacing, generator)

@@ -122,13 +122,19 @@ def _add_screws(table: RodTable, frame: int, body: Body, spine: Spine) -> None:
 
 def _add_pathology(table: RodTable, shape: DiskShape) -> None:
     """Fragments beyond the disk's outline, and what has become of the endplates beside it."""
-    fragments = getattr(shape.pathology, "fragments", ())
-    if not fragments:
+    path = shape.pathology
+    if not (path.fragments or path.changes or path.nodes):
         return
     frame = table.frame(shape.disk.center_lps_mm, shape.axes)
-    for fragment in fragments:
+    for fragment in path.fragments:
         at = fragment.center_uvw_mm
         table.add(_FRAGMENT, at, at, fragment.radii_mm, frame, -fragment.direction_deg)
+    for change in path.changes:
+        u, v = change.center_uv_mm
+        at = (u, v, (0.5 if change.side == "upper" else -0.5) * (shape.gap_mm - shape.wedge * v))
+        table.add(_WITHIN[f"modic{change.modic}"], at, at, (*change.radii_uv_mm, change.depth_mm), frame)
+    for node in path.nodes:
+        table.add(_WITHIN["schmorl"], node.center_uvw_mm, node.center_uvw_mm, node.radii_mm, frame)
 
 
 class SpinePainter:

@@ -14,7 +14,7 @@ from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
 from bundle.phantom.acquisition import AcquisitionRates, sample_acquisition
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.paint import SpinePatient
-from bundle.phantom.pathology import PREVALENCE
+from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
 from bundle.phantom.render import View, render
 from bundle.phantom.sequences import sample_contrast
 from bundle.phantom.shapes import DiskShape
@@ -63,7 +63,7 @@ class DiskRois(Dataset):
         seed: int = 0,
         contrasts: Mapping[str, float] = ROI_CONTRASTS,
         randomised: float = 0.1,
-        prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+        prevalence: Prevalence = TRAINING_PREVALENCE,
         placement_mm: float = 1.2,
         placement_deg: float = 2.5,
         slice_tilt_deg: float = 5.0,
@@ -159,5 +159,5 @@ class DiskRois(Dataset):
     def _views(self, rng: np.random.Generator, patient: SpinePatient, planes: list[SlicePlane]) -> list[View]:
         """Views of one series: the same contrast and scanner on every plane."""
         signal = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
-        acquisition = sample_acquisition(rng, self.rates)
+        acquisition = sample_acquisition(rng, self.rates).cropped()
         return [View(patient, plane, signal, [acquisition], [int(rng.integers(2**31))]) for plane in planes]

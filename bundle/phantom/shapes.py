@@ -10,9 +10,7 @@ import numpy as np
 
 from bundle.geometry import Disk, disk_level
 from bundle.phantom.pathology import DiskPathology
-
-#: Exponent of the superellipse that is a body's cross-section.
-SUPERELLIPSE = 2.6
+from bundle.phantom.rim import SUPERELLIPSE
 
 
 @dataclass(frozen=True, eq=False)

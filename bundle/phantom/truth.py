@@ -13,7 +13,7 @@ _THORACIC_FROM = BODY_LEVELS[-1]
 
 
 def named_level(level: str) -> str | None:
-    """The detector's class of a phantom body: its own name, T11 for all above T12; None below S2 and for a sixth lumbar one."""
+    """The detector's class of a body: its own name, T11 for all above T12, None below S2 and for a sixth lumbar body."""
     if level in BODY_LEVELS:
         return level
     return _THORACIC_FROM if level[0] in "TC" else None

@@ -117,9 +117,19 @@ def test_coil_correction_evens_the_brightness_and_raises_the_noise_in_the_depth(
 
 
 def test_bias_is_smooth_and_of_its_strength():
-    fields = torch.stack([scanned(Acquisition(bias=0.2), seed=s, water=full()).log() for s in range(40)])
+    fields = torch.stack([scanned(Acquisition(bias=0.2, field_seed=s), water=full()).log() for s in range(40)])
     assert fields.std() == pytest.approx(0.2, rel=0.4)
     assert fields.diff(dim=-1).abs().max() < 0.06
+
+
+def test_slices_of_a_series_share_their_bias():
+    series = Acquisition(bias=0.2, coil_elements=0.3, field_seed=4)
+    assert torch.equal(scanned(series, seed=1, water=full()), scanned(series, seed=2, water=full()))
+
+
+def test_elements_of_the_coil_show_near_the_skin_only():
+    image = scanned(Acquisition(coil_elements=0.4), depth_of_columns(), spacing=(4.0, 4.0), water=full())
+    assert image[:, :4].std() > 0.1 and image[:, 60:].std() < 0.02
 
 
 def test_texture_is_grain_of_tissue_and_not_of_fluid():
@@ -269,11 +279,12 @@ def test_cut_corners_are_black_and_the_middle_of_each_side_is_not():
     assert image[0, 32] == image[32, 0] == image[32, 63] == 1
 
 
-def test_export_clips_its_window_to_256_levels():
-    ramp = torch.linspace(0, 1, SIZE).expand(SIZE, SIZE)
-    image = scanned(Acquisition(export=Export(black=0.1, white=0.6)), water=ramp)
-    assert image[0, 0] == 0 and image[0, -1] == 1
-    assert (image[ramp > 0.6] == 1).all() and (image[ramp < 0.1] == 0).all()
+def test_export_clips_its_share_of_pixels_to_white_and_has_256_levels():
+    ramp = 3 * torch.linspace(0, 1, SIZE).expand(SIZE, SIZE)
+    image = scanned(Acquisition(export=Export(clipped=0.2, black=0.1)), water=ramp)
+    assert (image == 1).float().mean() == pytest.approx(0.2, abs=0.05)
+    # Black is a tenth of the white level, which lies at 80% of the ramp.
+    assert (image == 0).float().mean() == pytest.approx(0.08, abs=0.02)
     assert torch.allclose(image * 255, (image * 255).round(), atol=1e-4)
 
 

@@ -12,7 +12,7 @@ from bundle.phantom.render import View, paint_plane, render
 from bundle.phantom.sequences import Sequence, spin_echo_signal
 from bundle.phantom.tissues import PROPERTIES, TISSUES
 
-SPINE = sample_spine(2)
+SPINE = sample_spine(4)
 
 
 def sagittal(size: int = 80, x_mm: float = 0.0):
@@ -124,7 +124,8 @@ def test_each_channel_has_the_tissue_it_is_for():
 # ---- the scanner ----------------------------------------------------------------------------------------------------------
 
 EVERYTHING = Acquisition(
-    voxel_mm=(1.5, 1.1), partial_fourier=0.7, noise=0.02, coil_depth_mm=90, coil_correction=0.5, bias=0.2, texture=0.1,
+    voxel_mm=(1.5, 1.1), partial_fourier=0.7, noise=0.02, coil_depth_mm=90, coil_correction=0.5, coil_elements=0.3, bias=0.2,
+    texture=0.1,
     fat_shift_mm=1.2, flow_void=0.6, pulsation=0.1, breathing=0.1, motion_mm=0.5, wrap=0.4, saturation=0.8, metal_mm=10,
     zipper=0.2, spike=0.05, border=0.05,
 )  # fmt: skip
@@ -174,6 +175,16 @@ def test_everything_at_once_stays_finite_and_near_one():
     channels, depth, spacing = random_batch()
     image = scan(channels / 3, [EVERYTHING] * 3, depth, spacing, [0, 1, 2])
     assert torch.isfinite(image).all() and image.min() >= 0 and image.max() < 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_scan_works_where_its_channels_are():
+    channels, depth, spacing = random_batch()
+    images = scan(channels.cuda(), [EVERYTHING] * 3, depth.cuda(), spacing.cuda(), [0, 1, 2])
+    again = scan(channels.cuda(), [EVERYTHING] * 3, depth.cuda(), spacing.cuda(), [0, 1, 2])
+    assert images.is_cuda and torch.equal(images, again)
+    perfect = scan(channels.cuda(), [Acquisition()] * 3, depth.cuda(), spacing.cuda(), [0, 1, 2])
+    assert torch.allclose(perfect.cpu(), channels[:, :3].sum(1), atol=1e-6)
 
 
 def test_image_of_a_slice_is_painted_and_scanned(patient):
