@@ -234,7 +234,7 @@ def main(
     walls = np.array([spine.canal_at(float(z))[1] for z in volume.coordinates()[2].flatten()])
     at_x, wall = (torch.as_tensor(v, dtype=torch.float32)[:, None, None] for v in (middle, walls))
     size = (198.0, 128.0)
-    look_at = center + np.array([0.0, 10.0, -8.0])
+    look_at = center + np.array([0.0, 12.0, -10.0])
     views = (
         ("From the left and behind", Camera((-0.72, -0.66, -0.2), look_at, size), _without_left_muscle(at_x, wall)),
         ("From the left and the front", Camera((-0.62, 0.76, -0.18), look_at, size), _without_left_muscle(at_x, wall)),
@@ -263,7 +263,9 @@ def _without_left_muscle(middle: Tensor, wall: Tensor) -> Mask:
         if name == "muscle":
             return ((x < middle - 3) & (y > wall - 42)).float()
         if name in ("ligament", "joint"):
-            return ((x - middle).abs() < 24) & (y > wall - 6) & (y < wall + 34)  # flavum and dura, no fascia
+            return (((x - middle).abs() < 24) & (y > wall - 6) & (y < wall + 34)).float()  # flavum and dura, no fascia
+        if name in ("cortex", "marrow"):
+            return (x < middle + 52).float()  # without the left iliac bone, which hides the joint of L5
         return 1.0
 
     return kept
