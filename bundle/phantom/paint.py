@@ -19,7 +19,7 @@ from bundle.phantom.posterior import BONE, FLAVUM, FORAMEN, JOINT, METAL, NERVE,
 from bundle.phantom.rods import Array, Material, RodTable, depth_of_rods, paint_rods
 from bundle.phantom.shapes import Body, DiskShape, Spine
 from bundle.phantom.soft_tissue import HEAD, LOOPS, VEIN, VESSEL, SoftTissue, add_head, add_loops, add_vessels
-from bundle.phantom.tiles import Tiles
+from bundle.phantom.tiles import PointTiles, Tiles
 
 _BONE_RIM_MM = 0.9
 _FRAGMENT = Material("annulus")
@@ -167,7 +167,19 @@ class SpinePainter:
         """
         if len(planes) != len(self.patients):
             raise ValueError(f"{len(planes)} planes for {len(self.patients)} patients")
-        tiles = Tiles(planes, self.device, offsets_mm)
+        return self._paint(Tiles(planes, self.device, offsets_mm), contrasts)
+
+    @torch.no_grad()
+    def paint_points(self, points_lps_mm: np.ndarray, contrasts: Tensor) -> Tensor:
+        """(N, C) brightness of the one patient's tissue at points (N, 3), for contrasts (C, len(TISSUES)).
+
+        The anatomy is a function of the point alone; with the identity matrix as ``contrasts`` it gives the tissues' shares.
+        """
+        if len(self.patients) != 1:
+            raise ValueError(f"points lie in one patient, not in {len(self.patients)}")
+        return self._paint(PointTiles(points_lps_mm, self.device), contrasts[None])
+
+    def _paint(self, tiles: Tiles, contrasts: Tensor) -> Tensor:
         canvas = Canvas(tiles, contrasts)
         seen = self._soft.paint(canvas)
         if len(seen) == 0:

@@ -27,8 +27,8 @@ class RenderPool(Dataset):
 
     Processes of its own render the items of ``dataset`` in order and put them into the pool, each in the place of the oldest
     one, but no more than are drawn. Where the network is faster than they are, items come more than once; it waits only
-    until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated to the bit:
-    for that, use ``dataset`` itself.
+    until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated to the
+    bit: for that, use ``dataset`` itself.
 
     Args:
         dataset: what to render; its items are taken in order, and again from the start after the last.
