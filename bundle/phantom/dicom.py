@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
+from tqdm import tqdm
 
 from bundle.geometry import SlicePlane, group_into_stacks
 from bundle.geometry.stacks import Stack
@@ -73,7 +74,7 @@ def uid(*names: object) -> UID:
 
 
 def write_study(
-    folder: str | Path, spine: Spine, seed: int = 0, examination: Examination | None = None
+    folder: str | Path, spine: Spine, seed: int = 0, examination: Examination | None = None, progress: bool = False
 ) -> dict[str, Any]:
     """Write an examination of ``spine`` as ``folder``: one subfolder a series, and ``truth.json``; whole, or not at all.
 
@@ -82,6 +83,7 @@ def write_study(
         spine: the patient.
         seed: of the examination and its noise.
         examination: default lumbar_examination(spine, seed), filed plainly.
+        progress: show a bar over the images.
 
     Returns:
         The truth, as written; see docs/phantom.md.
@@ -90,13 +92,14 @@ def write_study(
         FolderError: ``folder`` holds something else than a phantom study.
     """
     place = Path(folder)
-    kept = _kept_files(place)
+    kept = files_kept(place)
     if examination is None:
         examination = Examination(tuple(lumbar_examination(spine, seed)))
     name = f"{seed}-{spine.seed}" + ("" if examination.vendor == "plain" else f"-{examination.vendor}")
     name += "-enhanced" if examination.filing.enhanced else ""
-    with whole_folder(place) as part:
-        written = write_series(part, Painter(spine), examination.plans, name, seed, examination.filing)
+    images = sum(len(plan.planes) for plan in examination.plans)
+    with whole_folder(place) as part, tqdm(total=images, unit="image", disable=not progress) as bar:
+        written = write_series(part, Painter(spine), examination.plans, name, seed, examination.filing, bar.update)
         truth = {**as_dict(spine), **_truth_of_series(spine, examination, written, name)}
         (part / _TRUTH).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
         for file in kept:
@@ -104,8 +107,12 @@ def write_study(
     return truth
 
 
-def _kept_files(place: Path) -> list[Path]:
-    """Files beside an older study, such as a README; anything else at ``place`` must survive a wrong argument."""
+def files_kept(place: Path) -> list[Path]:
+    """Files beside an older phantom study at ``place``, such as a README, which a new one there keeps.
+
+    Raises:
+        FolderError: anything else is at ``place``, which must survive a wrong argument.
+    """
     if not place.exists():
         return []
     entries = sorted(place.iterdir()) if place.is_dir() else []
@@ -122,6 +129,7 @@ def write_series(
     name: str,
     seed: int = 0,
     filing: Filing | None = None,
+    rendered: Callable[[], object] = lambda: None,
 ) -> list[list[str]]:
     """Write ``plans`` of one patient as DICOM files; returns the SOP Instance UIDs of each series.
 
@@ -132,25 +140,26 @@ def write_series(
         name: tells this study from others: the UIDs and the made-up patient's ID follow from it.
         seed: of the noise.
         filing: how they are written; default Filing().
+        rendered: is called after each image.
 
     Returns:
-        By series, in the order of its planes; of a multi-frame object ``<UID>#<frame>``, counted from 1.
+        By series, in the order of its planes; of a frame of a multi-frame object ``<UID>#<frame>``, counted from 1.
     """
     filing = filing if filing is not None else Filing()
     uids: list[list[str]] = []
     for number, plan in enumerate(plans, start=1):
         where = folder / series_folder(plan, number, filing)
         where.mkdir(parents=True, exist_ok=True)
-        stored = (_stored(image, filing) for image in render(painter, plan, seed + 1000 * number))
-        files = (_enhanced if filing.enhanced else _single_frames)(plan, stored, number, name, filing)
-        uids.append([])
-        for index, ds in enumerate(files, start=1):
+        stored = _stored(render(painter, plan, seed + 1000 * number), filing, rendered)
+        objects = (_enhanced if filing.enhanced else _single_frames)(plan, stored, number, name, filing)
+        uids.append([""] * len(plan.planes))
+        for count, (ds, members) in enumerate(objects, start=1):
             syntax = TRANSFER_SYNTAXES[filing.transfer_syntax]
             if syntax.is_compressed:
                 ds.compress(syntax, generate_instance_uid=False)
-            ds.save_as(where / f"{index:04d}.dcm", enforce_file_format=True)
-            sop = str(ds.SOPInstanceUID)
-            uids[-1] += [f"{sop}#{k + 1}" for k in range(len(plan.planes))] if filing.enhanced else [sop]
+            ds.save_as(where / f"{count:04d}.dcm", enforce_file_format=True)
+            for frame, index in enumerate(members, start=1):
+                uids[-1][index] = f"{ds.SOPInstanceUID}#{frame}" if filing.enhanced else str(ds.SOPInstanceUID)
     return uids
 
 
@@ -165,12 +174,11 @@ def _truth_of_series(spine: Spine, examination: Examination, written: list[list[
     series, slices = [], []
     for number, (plan, images) in enumerate(zip(examination.plans, written, strict=True), start=1):
         series_uid = str(uid(name, number))
-        stacks: dict[int, list[int]] = {}
-        for index, stack in enumerate(plan.stack_numbers or [0] * len(plan.planes)):
-            stacks.setdefault(stack, []).append(index)
+        stacks = _stacks(plan)
         series.append(
             {
                 "series_instance_uid": series_uid,
+                "series_number": _series_number(number, filing),
                 "folder": series_folder(plan, number, filing),
                 "role": plan.role,
                 "orientation": plan.orientation,
@@ -191,9 +199,7 @@ def _truth_of_series(spine: Spine, examination: Examination, written: list[list[
             level, margin = disk_at(spine, plane)
             # A slice that meets no disk's line has no margin, and JSON knows no infinity.
             rounded = round(margin, 2) if np.isfinite(margin) else None
-            slices.append(
-                {"sop_instance_uid": sop, "level": level, "margin_mm": rounded, "series_instance_uid": series_uid}
-            )
+            slices.append({"sop_instance_uid": sop, "level": level, "margin_mm": rounded, "series_instance_uid": series_uid})
     return {
         "study_instance_uid": str(uid(name)),
         "vendor": examination.vendor,
@@ -212,16 +218,18 @@ def _in_patient_order(planes: Sequence[SlicePlane], members: Sequence[int]) -> l
     return sorted(members, key=lambda k: sign * float(planes[k].center_lps_mm[axis]))
 
 
-def _stored(image: np.ndarray, filing: Filing) -> np.ndarray:
+def _stored(images: Iterator[np.ndarray], filing: Filing, rendered: Callable[[], object]) -> Iterator[np.ndarray]:
+    """Brightness as it is stored."""
     pixels = filing.pixels
-    values = np.clip(np.rint(image * pixels.scale), 0, pixels.largest)
-    return values.astype("<i2" if pixels.signed else "<u2")
+    for image in images:
+        rendered()
+        yield np.clip(np.rint(image * pixels.scale), 0, pixels.largest).astype("<i2" if pixels.signed else "<u2")
 
 
 def _single_frames(
     plan: SeriesPlan, stored: Iterator[np.ndarray], number: int, name: str, filing: Filing
-) -> Iterator[FileDataset]:
-    """One MR Image object a slice."""
+) -> Iterator[tuple[FileDataset, list[int]]]:
+    """One MR Image object a slice, with the slice's index in the plan."""
     steps = _steps_mm(plan.planes)
     for index, pixels in enumerate(stored):
         ds = _common(plan, uid(name, number, index), number, name, filing, _MR_IMAGE_STORAGE)
@@ -241,19 +249,29 @@ def _single_frames(
         ds.WindowWidth = _decimal(0.8 * filing.pixels.scale * slope)
         ds.SmallestImagePixelValue, ds.LargestImagePixelValue = int(pixels.min()), int(pixels.max())
         ds.PixelData = pixels.tobytes()
-        yield _finished(ds, plan, number, name, filing)
+        yield _finished(ds, plan, number, name, filing), [index]
 
 
 def _enhanced(
     plan: SeriesPlan, stored: Iterator[np.ndarray], number: int, name: str, filing: Filing
-) -> Iterator[FileDataset]:
-    """The whole series as one Enhanced MR Image object."""
-    ds = _common(plan, uid(name, number, 0), number, name, filing, _ENHANCED_MR_IMAGE_STORAGE)
-    ds.InstanceNumber = 1
-    frames = list(stored)
-    ds.PixelData = np.stack(frames).tobytes()
-    ds.update(enhanced_attributes(plan, filing, _steps_mm(plan.planes), uid(name, number, "dimensions")))
-    yield _finished(ds, plan, number, name, filing)
+) -> Iterator[tuple[FileDataset, list[int]]]:
+    """One Enhanced MR Image object a stack, with the indices of its frames in the plan."""
+    frames, steps = list(stored), _steps_mm(plan.planes)
+    for stack, members in sorted(_stacks(plan).items()):
+        ds = _common(plan, uid(name, number, stack), number, name, filing, _ENHANCED_MR_IMAGE_STORAGE)
+        ds.InstanceNumber = stack + 1
+        ds.PixelData = np.stack([frames[k] for k in members]).tobytes()
+        planes, steps_of_stack = [plan.planes[k] for k in members], [steps[k] for k in members]
+        ds.update(enhanced_attributes(plan, planes, steps_of_stack, filing, uid(name, number, "dimensions")))
+        yield _finished(ds, plan, number, name, filing), members
+
+
+def _stacks(plan: SeriesPlan) -> dict[int, list[int]]:
+    """Indices of the slices of each stack, as they are filed."""
+    stacks: dict[int, list[int]] = {}
+    for index, stack in enumerate(plan.stack_numbers or [0] * len(plan.planes)):
+        stacks.setdefault(stack, []).append(index)
+    return stacks
 
 
 def _common(plan: SeriesPlan, sop: UID, number: int, name: str, filing: Filing, sop_class: UID) -> FileDataset:
@@ -281,8 +299,7 @@ def _common(plan: SeriesPlan, sop: UID, number: int, name: str, filing: Filing, 
     ds.StudyInstanceUID = uid(name)
     ds.SeriesInstanceUID = uid(name, number)
     ds.StudyID = "1"
-    first, step = filing.series_numbers
-    ds.SeriesNumber = first + step * (number - 1)
+    ds.SeriesNumber = _series_number(number, filing)
     ds.AcquisitionNumber = 1
     ds.FrameOfReferenceUID = uid(name, "frame")
     ds.PositionReferenceIndicator = ""
@@ -293,6 +310,11 @@ def _common(plan: SeriesPlan, sop: UID, number: int, name: str, filing: Filing, 
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, bits, bits - 1
     ds.PixelRepresentation = int(filing.pixels.signed)
     return ds
+
+
+def _series_number(number: int, filing: Filing) -> int:
+    first, step = filing.series_numbers
+    return first + step * (number - 1)
 
 
 def _protocol(ds: Dataset, sequence: MrSequence) -> None:

@@ -25,20 +25,23 @@ def dataset(**attributes: Any) -> Dataset:
     return ds
 
 
-def enhanced_attributes(plan: SeriesPlan, filing: Filing, steps_mm: Sequence[float], dimensions: UID) -> Dataset:
+def enhanced_attributes(
+    plan: SeriesPlan, planes: Sequence[SlicePlane], steps_mm: Sequence[float], filing: Filing, dimensions: UID
+) -> Dataset:
     """Attributes of the modules that single-frame MR does not have.
 
     Args:
-        plan: the series; its planes are the frames, in this order.
-        filing: how pixels are stored.
+        plan: the series.
+        planes: of the frames, one stack of the series.
         steps_mm: of each plane, the distance to its neighbours.
+        filing: how pixels are stored.
         dimensions: Dimension Organization UID.
     """
     kind = _image_type(plan)
     volume = plan.tags.get("MRAcquisitionType") == "3D"
     return dataset(
         ImageType=kind,
-        NumberOfFrames=len(plan.planes),
+        NumberOfFrames=len(planes),
         AcquisitionDateTime="20000101120000",
         AcquisitionDuration=180.0,
         ResonantNucleus="1H",
@@ -67,7 +70,9 @@ def enhanced_attributes(plan: SeriesPlan, filing: Filing, steps_mm: Sequence[flo
             for pointer, label in ((0x00209056, "Stack ID"), (0x00209057, "In-Stack Position Number"))
         ],
         SharedFunctionalGroupsSequence=[_shared(plan, filing)],
-        PerFrameFunctionalGroupsSequence=_frames(plan, steps_mm),
+        PerFrameFunctionalGroupsSequence=[
+            _frame(plane, place, step) for place, (plane, step) in enumerate(zip(planes, steps_mm, strict=True), start=1)
+        ],
     )
 
 
@@ -140,7 +145,8 @@ def _shared(plan: SeriesPlan, filing: Filing) -> Dataset:
                     dataset(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY", SpecificAbsorptionRateValue=1.0)
                 ],
                 OperatingModeSequence=[
-                    dataset(OperatingModeType=kind, OperatingMode="IEC_NORMAL") for kind in ("STATIC FIELD", "RF", "GRADIENT")
+                    dataset(OperatingModeType=kind, OperatingMode="IEC_NORMAL")
+                    for kind in ("STATIC FIELD", "RF", "GRADIENT")
                 ],
             )
         ],
@@ -174,9 +180,7 @@ def _shared(plan: SeriesPlan, filing: Filing) -> Dataset:
                 MultiCoilDefinitionSequence=[dataset(MultiCoilElementName="SP1", MultiCoilElementUsed="YES")],
             )
         ],
-        MRTransmitCoilSequence=[
-            dataset(TransmitCoilName="BODY", TransmitCoilManufacturerName="", TransmitCoilType="BODY")
-        ],
+        MRTransmitCoilSequence=[dataset(TransmitCoilName="BODY", TransmitCoilManufacturerName="", TransmitCoilType="BODY")],
         MRAveragesSequence=[dataset(NumberOfAverages="2")],
     )
 
@@ -197,18 +201,8 @@ def _modifier(sequence: MrSequence) -> Dataset:
     return ds
 
 
-def _frames(plan: SeriesPlan, steps_mm: Sequence[float]) -> list[Dataset]:
-    """Functional groups of each frame: where it lies, and its place in its stack."""
-    stacks = plan.stack_numbers or (0,) * len(plan.planes)
-    places: dict[int, int] = {}
-    result = []
-    for plane, stack, step in zip(plan.planes, stacks, steps_mm, strict=True):
-        places[stack] = places.get(stack, 0) + 1
-        result.append(_frame(plane, stack + 1, places[stack], step))
-    return result
-
-
-def _frame(plane: SlicePlane, stack: int, place: int, step_mm: float) -> Dataset:
+def _frame(plane: SlicePlane, place: int, step_mm: float) -> Dataset:
+    """Functional groups of a frame: where it lies, and its place in its stack."""
     return dataset(
         FrameContentSequence=[
             dataset(
@@ -216,9 +210,9 @@ def _frame(plane: SlicePlane, stack: int, place: int, step_mm: float) -> Dataset
                 FrameReferenceDateTime="20000101120000",
                 FrameAcquisitionDateTime="20000101120000",
                 FrameAcquisitionDuration=180.0,
-                StackID=str(stack),
+                StackID="1",
                 InStackPositionNumber=place,
-                DimensionIndexValues=[stack, place],
+                DimensionIndexValues=[1, place],
             )
         ],
         PlanePositionSequence=[dataset(ImagePositionPatient=[f"{v:.8f}"[:16] for v in plane.origin_lps_mm])],

@@ -44,7 +44,9 @@ def vendor_examination(
         vendor: whose habits are followed.
         seed: of all that is drawn.
         max_px: largest matrix, to save time; the field of view stays. Default: the vendor's.
-        transfer_syntax, enhanced, deidentified: see Filing; default: drawn.
+        transfer_syntax: see Filing, as for the next two; default: drawn.
+        enhanced: default: drawn.
+        deidentified: default: drawn.
 
     Raises:
         VendorError: multi-frame objects are asked of a vendor that has no scanner for them.
@@ -233,9 +235,7 @@ def file_order(counts: Sequence[int], order: str) -> list[tuple[int, int]]:
 def _with_matrix(plane: SlicePlane, size_px: int) -> SlicePlane:
     """The same square with ``size_px`` pixels a side."""
     side = plane.pixel_spacing_mm[0] * plane.shape[0]
-    return square_plane(
-        plane.center_lps_mm, plane.row_direction, plane.column_direction, side, size_px, plane.thickness_mm
-    )
+    return square_plane(plane.center_lps_mm, plane.row_direction, plane.column_direction, side, size_px, plane.thickness_mm)
 
 
 def _as_thick(planes: Sequence[SlicePlane], thickness_mm: float) -> tuple[SlicePlane, ...]:

@@ -49,7 +49,7 @@ class SeriesPlan:
 
     @property
     def orientation(self) -> str:
-        """``sagittal``, ``coronal`` or ``axial`` by the axis nearest to every slice's normal, ``several`` where they differ."""
+        """``sagittal``, ``coronal`` or ``axial`` by the axis nearest to the normals; ``several`` where they differ."""
         nearest = {int(np.abs(plane.normal).argmax()) for plane in self.planes}
         return ("sagittal", "coronal", "axial")[nearest.pop()] if len(nearest) == 1 else "several"
 
@@ -65,7 +65,7 @@ class Examination:
     """
 
     plans: tuple[SeriesPlan, ...]
-    filing: Filing = Filing()
+    filing: Filing = field(default_factory=Filing)
     vendor: str = "plain"
 
 

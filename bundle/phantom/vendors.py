@@ -5,11 +5,12 @@ The table itself is ``configs/phantom_studies.yaml``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydicom.datadict import tag_for_keyword
 
@@ -147,6 +148,11 @@ class Vendor:
     levels: tuple[int, ...] = (5,)
     deidentified: float = 0.0
 
+    @property
+    def has_enhanced(self) -> bool:
+        """Whether any of its scanners writes enhanced multi-frame MR."""
+        return any(scanner.enhanced > 0 for scanner in self.scanners)
+
 
 #: What the headers of a study that follows no vendor say of its scanner.
 _PLAIN_TAGS: Mapping[str, Any] = {
@@ -200,6 +206,11 @@ def load_vendors(config_file: str | Path | None = None) -> dict[str, Vendor]:
         raise VendorError(f"{path}: {error.args[0] if error.args else error}") from error
 
 
+def choose_vendor(vendors: Sequence[Vendor], seed: int) -> Vendor:
+    """One of ``vendors``, drawn by ``seed``."""
+    return vendors[int(np.random.default_rng([seed, len(vendors)]).integers(len(vendors)))]
+
+
 def _vendor(name: str, entry: dict[str, Any], defaults: dict[str, Any]) -> Vendor:
     unknown = set(entry["series"]) - set(defaults)
     if unknown:
@@ -208,7 +219,9 @@ def _vendor(name: str, entry: dict[str, Any], defaults: dict[str, Any]) -> Vendo
         **entry,
         "name": name,
         "scanners": tuple(_record(Scanner, scanner, f"{name}: scanners") for scanner in entry["scanners"]),
-        "series": tuple(_habit(name, role, defaults[role], entry["series"][role]) for role in defaults if role in entry["series"]),
+        "series": tuple(
+            _habit(name, role, defaults[role], entry["series"][role]) for role in defaults if role in entry["series"]
+        ),
         "pixels": _record(PixelFormat, entry.get("pixels", {}), f"{name}: pixels"),
         "private": tuple(_record(PrivateBlock, block, f"{name}: private") for block in entry.get("private", ())),
     }
