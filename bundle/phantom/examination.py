@@ -176,7 +176,7 @@ class _Planner:
         for number, (center, exact) in enumerate(zip(centers, normals, strict=True)):
             normal = unit(exact + np.radians(self.rng.normal(0, _TILT_ERROR_DEG, 3)) * [0.4, 1.0, 0.0])
             back = np.cross(normal, [1.0, 0.0, 0.0])
-            place = center + self.rng.normal(0, 1.0) * exact + 0.1 * side * back
+            place = center + self.rng.normal(0, 0.7) * exact + 0.1 * side * back
             planes = axial_stack(place, normal, count, step, side, 1)
             result.append(_Stack(_as_thick(planes, thickness), None if layout == "block" else levels[number]))
         return result
