@@ -19,7 +19,7 @@ import pytest
 from bundle.phantom import dicom
 from bundle.phantom.dicom import TRANSFER_SYNTAXES
 from bundle.phantom.vendors import ORDERS, STACKS
-from bundle.study import StudyReader
+from bundle.study import StudyImage, StudyReader
 from tests.phantom.studies import SPINE, VENDORS, brightness, by_place, slim, with_axial, write
 
 ENHANCED = [name for name, vendor in VENDORS.items() if vendor.has_enhanced]
@@ -257,8 +257,9 @@ def test_dcm2niix_decodes_the_transfer_syntaxes(stored_as, tmp_path, name, synta
 _local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(url: str, data: bytes | None = None):
-    with _local.open(url, data=data, timeout=30) as answer:
+def ask(url: str, data: bytes | None = None, method: str | None = None):
+    request = urllib.request.Request(url, data=data, method=method)
+    with _local.open(request, timeout=30) as answer:
         return json.load(answer)
 
 
@@ -330,6 +331,27 @@ def test_orthanc_files_every_series_as_the_truth_names_it(archive, studies, name
         assert filed["MainDicomTags"]["Modality"] == "MR"
 
 
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
+def test_orthanc_keeps_every_transfer_syntax_as_it_comes(orthanc, stored_as, syntax):
+    for file in first_of_each_series(stored_as("canon", syntax)):
+        answer = ask(f"{orthanc}/instances", file.read_bytes())
+        assert answer["Path"].startswith("/instances/")
+        stored = f"{orthanc}{answer['Path']}/metadata/TransferSyntax"
+        with _local.open(stored, timeout=30) as said:
+            assert said.read().decode() == TRANSFER_SYNTAXES[syntax]
+        ask(f"{orthanc}{answer['Path']}", method="DELETE")
+
+
+def test_orthanc_files_a_deidentified_study(orthanc, tmp_path):
+    truth = write(tmp_path / "study", slim(VENDORS["ge"]), seed=77, deidentified=True)
+    answers = [ask(f"{orthanc}/instances", file.read_bytes()) for file in sorted(tmp_path.rglob("*.dcm"))]
+    assert {answer["Status"] for answer in answers} == {"Success"}
+    (study,) = {answer["ParentStudy"] for answer in answers}
+    filed = {s["MainDicomTags"]["SeriesInstanceUID"]: len(s["Instances"]) for s in ask(f"{orthanc}/studies/{study}/series")}
+    assert filed == {series["series_instance_uid"]: series["images"] for series in truth["series"]}
+    ask(f"{orthanc}/studies/{study}", method="DELETE")
+
+
 # ---- the bundle's own reader ----------------------------------------------------------------------------------------------
 
 
@@ -367,7 +389,18 @@ def test_the_reader_understands_every_layout_of_axial_stacks(tmp_path, stacks, o
 @pytest.mark.parametrize("name", VENDORS)
 def test_the_reader_decodes_every_transfer_syntax_of_every_pixel_format(stored_as, name, syntax):
     study = stored_as(name, syntax)
-    image = StudyReader()(study).axial.images[0]
+    assert_shows_its_place(StudyReader()(study).axial.images[0], scale_of(study))
+
+
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
+def test_the_reader_decodes_every_transfer_syntax_of_multi_frame_objects(tmp_path, syntax):
+    vendor = with_axial(slim(VENDORS["siemens"], chance=0.0), "per_disk", "ascending")
+    write(tmp_path / "study", vendor, transfer_syntax=syntax, enhanced=True)
+    for image in StudyReader()(tmp_path / "study").axial.images:
+        assert_shows_its_place(image, scale_of(tmp_path / "study"))
+
+
+def assert_shows_its_place(image: StudyImage, scale: float) -> None:
     rows, columns = np.indices(image.shape)
-    expected = brightness(image.plane.to_patient(np.stack([columns, rows], axis=-1))) * scale_of(study)
+    expected = brightness(image.plane.to_patient(np.stack([columns, rows], axis=-1))) * scale
     assert np.abs(image.load_pixels() - expected).max() < 1.5
