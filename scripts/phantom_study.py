@@ -15,8 +15,9 @@ import fire
 from tqdm import tqdm
 
 from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.dicom import TRANSFER_SYNTAXES, FolderError, files_kept, write_study
+from bundle.phantom.dicom import FolderError, files_kept, write_study
 from bundle.phantom.examination import vendor_examination
+from bundle.phantom.headers import TRANSFER_SYNTAXES
 from bundle.phantom.vendors import Vendor, VendorError, choose_vendor, load_vendors
 
 _LEAST_PX = 32  # JPEG 2000 needs so many

@@ -103,5 +103,5 @@ def spine_and_left_herniation() -> tuple[Spine, Spine]:
     spine = sample_spine(11, findings={"L4-L5": "normal"})
     shape = spine.disks["L4-L5"]
     off = np.abs(np.arange(360.0) - 180 - 45)
-    path = replace(shape.pathology, kind="protrusion", excess_mm=shape.pathology.excess_mm + 9 * (off < 18), extent_mm=9.0)
+    path = replace(shape.pathology, excess_mm=shape.pathology.excess_mm + 9 * (off < 18))
     return spine, replace(spine, disks={**spine.disks, "L4-L5": replace(shape, pathology=path)})

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.dicom import write_series
-from bundle.phantom.mr import Acquisition
-from bundle.phantom.negatives import HeadPainter
+from bundle.phantom.negatives import HeadPatient
+from bundle.phantom.sequences import Sequence
 from bundle.phantom.study import SeriesPlan, sagittal_planes
-from bundle.phantom.tissues import Sequence
 from tests.command import run_bundle
 from tests.study.dicoms import AXIAL, CORONAL, SAGITTAL, T2, planes, write
 
@@ -30,7 +30,7 @@ def studies(tmp_path_factory, sample_study):
     brain = SeriesPlan(
         "t2_sag", Sequence("T2", 4000.0, 100.0), sagittal_planes(np.zeros(3), 5, 5.0, 240.0, 160), Acquisition()
     )
-    write_series(folder / "brain", HeadPainter(3), [brain], "brain")
+    write_series(folder / "brain", HeadPatient(3), [brain], "brain")
     (folder / "good").symlink_to(sample_study)
     return folder
 

@@ -9,12 +9,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from bundle.geometry import SlicePlane
+from bundle.phantom.sequences import Sequence as MrSequence
 from bundle.phantom.study import SeriesPlan
-from bundle.phantom.tissues import Sequence as MrSequence
 from bundle.phantom.vendors import Filing
 
-_CONTRASTS = {"T1": "T1", "T2": "T2", "T2FS": "T2", "STIR": "STIR", "PD": "PROTON_DENSITY"}
-_FRAME_TYPE_NAMES = {"T1": "T1", "T2": "T2", "T2FS": "T2", "STIR": "STIR", "PD": "PROTON_DENSITY"}
+#: Acquisition Contrast, which is the third value of Frame Type, too.
+_CONTRASTS = {"T1": "T1", "T2": "T2", "T2FS": "T2", "MYELO": "T2", "STIR": "STIR", "PD": "PROTON_DENSITY"}
 
 
 def dataset(**attributes: Any) -> Dataset:
@@ -78,7 +78,7 @@ def enhanced_attributes(
 
 def _image_type(plan: SeriesPlan) -> list[str]:
     given = list(plan.tags.get("ImageType", ["ORIGINAL"]))
-    return [given[0], "PRIMARY", _FRAME_TYPE_NAMES[plan.sequence.name], "NONE"]
+    return [given[0], "PRIMARY", _CONTRASTS[plan.sequence.name], "NONE"]
 
 
 def _pulse_sequence(sequence: MrSequence, volume: bool) -> dict[str, Any]:
@@ -138,8 +138,8 @@ def _shared(plan: SeriesPlan, filing: Filing) -> Dataset:
             dataset(
                 RepetitionTime=f"{sequence.tr_ms:.1f}",
                 FlipAngle=f"{plan.tags.get('FlipAngle', 90):g}",
-                EchoTrainLength=int(plan.tags.get("EchoTrainLength", 15)),
-                RFEchoTrainLength=int(plan.tags.get("EchoTrainLength", 15)),
+                EchoTrainLength=sequence.echo_train,
+                RFEchoTrainLength=sequence.echo_train,
                 GradientEchoTrainLength=0,
                 SpecificAbsorptionRateSequence=[
                     dataset(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY", SpecificAbsorptionRateValue=1.0)

@@ -11,9 +11,10 @@ import numpy as np
 
 from bundle.geometry import DISK_LEVELS, SlicePlane, unit
 from bundle.geometry.resample import square_plane
-from bundle.phantom.anatomy import Spine
-from bundle.phantom.study import ACQUISITION, Examination, SeriesPlan, axial_stack, sagittal_planes
-from bundle.phantom.tissues import Sequence as MrSequence
+from bundle.phantom.acquisition import Acquisition, sample_acquisition
+from bundle.phantom.sequences import Sequence as MrSequence
+from bundle.phantom.shapes import Spine
+from bundle.phantom.study import Examination, SeriesPlan, axial_stack, sagittal_planes
 from bundle.phantom.vendors import Filing, Interval, SeriesHabit, Vendor, VendorError
 
 _TILT_ERROR_DEG = 1.5  # of a stack against its disk, standard deviation
@@ -81,6 +82,7 @@ class _Planner:
         self.vendor = vendor
         self.field_t = field_t
         self.rng = rng
+        self.rng_of_scanner = rng.spawn(1)[0]  # so that other faults of the scanner leave the planes as they are
         self.max_px = max_px
         self.planned: dict[str, list[_Stack]] = {}
         self.axial_layout = ""
@@ -110,8 +112,7 @@ class _Planner:
         description, order = _choice(self.rng, habit.descriptions), _choice(self.rng, habit.orders)
         sequence = self._sequence(habit)
         tags = {**habit.tags, "ImageType": list(habit.image_type or self.vendor.image_type)}
-        # Noise against signal falls with the field, less than in proportion, since low fields are given more time.
-        acquisition = replace(ACQUISITION, noise=ACQUISITION.noise * (1.5 / self.field_t) ** 0.4)
+        acquisition = self._acquisition()
         result = []
         for group in groups:
             places = file_order([len(stack.planes) for stack in group], order)
@@ -125,6 +126,11 @@ class _Planner:
             )  # fmt: skip
         return result
 
+    def _acquisition(self) -> Acquisition:
+        drawn = sample_acquisition(self.rng_of_scanner, self.vendor.acquisition)
+        # Noise against signal falls with the field, less than in proportion, since low fields are given more time.
+        return replace(drawn, noise=drawn.noise * (1.5 / self.field_t) ** 0.4)
+
     def _draw(self, ends: Interval) -> float:
         return float(self.rng.uniform(*ends))
 
@@ -135,7 +141,8 @@ class _Planner:
         tr, te, ti = (round(self._draw(ends), 1) for ends in (habit.tr_ms, habit.te_ms, habit.ti_ms))
         # T1 grows with the field, and with it the inversion time at which fat is dark.
         ti = round(ti * (self.field_t / 1.5) ** 0.3, 1)
-        return MrSequence(habit.sequence, tr, te, ti_ms=ti, field_t=self.field_t)
+        echoes = int(habit.tags.get("EchoTrainLength", 16))
+        return MrSequence(habit.sequence, tr, te, ti_ms=ti, field_t=self.field_t, echo_train=echoes)
 
     def _measures(self, habit: SeriesHabit) -> tuple[float, float, float]:
         """(thickness, step, field of view) in millimetres."""

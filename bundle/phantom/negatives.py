@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from bundle.geometry import SlicePlane
-from bundle.phantom.paint import Canvas, soft
+from bundle.phantom.canvas import Canvas, soft
+from bundle.phantom.tiles import Tiles
 
 
-class HeadPainter:
-    """A head: scalp, skull, cortex with folds, white matter, ventricles, brain stem and a bit of neck.
-
-    Takes the place of a Painter wherever a patient without a lumbar spine is wanted.
+@dataclass(frozen=True)
+class HeadPatient:
+    """A head around the origin of patient space, with a bit of neck.
 
     Args:
         seed: of its shape.
     """
 
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self.size = np.array([68.0, 88.0, 68.0]) * rng.normal(1, 0.05)
-        self.folds = torch.from_numpy(rng.normal(0, 1, (8, 4))).float()
+    seed: int
 
-    def points_behind_skin_mm(self, plane: SlicePlane, device: torch.device) -> Tensor:
-        """(rows, columns) zeros: a head coil surrounds the head."""
-        return torch.zeros(plane.shape, device=device)
+    def painter(self, patients: Sequence[HeadPatient], device: str | torch.device = "cpu") -> HeadPainter:
+        """Who paints ``patients`` together."""
+        return HeadPainter(patients, device)
 
-    def paint(self, canvas: Canvas) -> Tensor:
-        """Paint the head around the origin of patient space; returns the canvas's image."""
-        full = (slice(None), slice(None))
-        p = canvas.points
-        size = torch.tensor(self.size, dtype=torch.float32, device=p.device)
-        ratio = (p / size).norm(dim=-1)
-        small = float(self.size.min())
-        depth = (1.18 - ratio) * small
-        neck = torch.minimum(45 - torch.sqrt(p[..., 0] ** 2 + (p[..., 1] - 15) ** 2), -20 - p[..., 2])
-        canvas.paint(full, soft(torch.maximum(depth, neck)), "fat")
-        canvas.paint(full, soft(neck - 6), "muscle")
-        canvas.paint(full, soft(depth - 6), "cortex")
-        canvas.paint(full, soft(depth - 12), "csf")
-        wave = sum(torch.sin((p @ k[:3]) * 0.16 + k[3]) for k in self.folds)
-        canvas.paint(full, soft(depth - 14 - 1.2 * wave), "organ")
-        canvas.paint(full, soft(depth - 19 - 2.5 * wave), "muscle")
+
+class HeadPainter:
+    """Paints scalp, skull, cortex with folds, white matter, ventricles, brain stem and a bit of neck.
+
+    Args:
+        patients: one for each plane of a batch.
+        device: where the points are.
+    """
+
+    def __init__(self, patients: Sequence[HeadPatient], device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        sizes, folds = [], []
+        for patient in patients:
+            rng = np.random.default_rng(patient.seed)
+            sizes.append(np.array([68.0, 88.0, 68.0]) * rng.normal(1, 0.05))
+            folds.append(rng.normal(0, 1, (8, 4)))
+        self._sizes = torch.as_tensor(np.stack(sizes), dtype=torch.float32, device=self.device)
+        self._folds = torch.as_tensor(np.stack(folds), dtype=torch.float32, device=self.device)
+
+    def depth_below_skin_mm(self, planes: Sequence[SlicePlane]) -> Tensor:
+        """(B, rows, columns) zeros: a head coil surrounds the head."""
+        return torch.zeros((len(planes), *planes[0].shape), device=self.device)
+
+    @torch.no_grad()
+    def paint(self, planes: Sequence[SlicePlane], contrasts: Tensor, offsets_mm: Sequence[float] | None = None) -> Tensor:
+        """(B, C, rows, columns) of ``planes``, one of each patient, for contrasts (B, C, len(TISSUES))."""
+        tiles = Tiles(planes, self.device, offsets_mm)
+        canvas = Canvas(tiles, contrasts)
+        every = torch.arange(len(tiles), device=self.device)
+        x, y, z = tiles.points()
+        size = self._sizes[tiles.owner]
+        ratio = torch.stack([x / size[:, 0:1], y / size[:, 1:2], z / size[:, 2:3]]).norm(dim=0)
+        depth = (1.18 - ratio) * size.amin(1, keepdim=True)
+        neck = torch.minimum(45 - torch.sqrt(x**2 + (y - 15) ** 2), -20 - z)
+        folds = self._folds[tiles.owner][..., None]  # (tiles, waves, 4, 1)
+        wave = sum(
+            torch.sin((x * folds[:, k, 0] + y * folds[:, k, 1] + z * folds[:, k, 2]) * 0.16 + folds[:, k, 3])
+            for k in range(folds.shape[1])
+        )
+        canvas.paint(every, soft(torch.maximum(depth, neck)), "fat")
+        canvas.paint(every, soft(neck - 6), "muscle")
+        canvas.paint(every, soft(depth - 6), "cortex")
+        canvas.paint(every, soft(depth - 12), "csf")
+        canvas.paint(every, soft(depth - 14 - 1.2 * wave), "brain_grey")
+        canvas.paint(every, soft(depth - 19 - 2.5 * wave), "brain_white")
         for side in (-1.0, 1.0):
-            center = torch.tensor([side * 12.0, 0.0, 8.0], device=p.device)
-            axes = torch.tensor([6.0, 28.0, 9.0], device=p.device)
-            canvas.paint(full, soft((1 - ((p - center) / axes).norm(dim=-1)) * 6), "csf")
-        stem = torch.minimum(11 - torch.sqrt(p[..., 0] ** 2 + (p[..., 1] - 8) ** 2), -15 - p[..., 2])
-        canvas.paint(full, soft(stem + 4), "csf")
-        canvas.paint(full, soft(stem), "nerve")
-        cerebellum = (1 - ((p - torch.tensor([0.0, 42.0, -38.0], device=p.device)) / 26).norm(dim=-1)) * 26
-        canvas.paint(full, soft(cerebellum + 1.5 * wave), "organ")
-        return canvas.image
+            away = torch.sqrt(((x - side * 12) / 6) ** 2 + (y / 28) ** 2 + ((z - 8) / 9) ** 2)
+            canvas.paint(every, soft((1 - away) * 6), "csf")
+        stem = torch.minimum(11 - torch.sqrt(x**2 + (y - 8) ** 2), -15 - z)
+        canvas.paint(every, soft(stem + 4), "csf")
+        canvas.paint(every, soft(stem), "nerve")
+        cerebellum = (1 - torch.sqrt(x**2 + (y - 42) ** 2 + (z + 38) ** 2) / 26) * 26
+        canvas.paint(every, soft(cerebellum + 1.5 * wave), "brain_grey")
+        return canvas.image()
 
 
 def empty_field(shape: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """(1, rows, columns) noise with, at times, a smooth blob of signal: an air scan or a lost coil."""
-    noise = torch.from_numpy(rng.rayleigh(rng.uniform(0.02, 0.3), (1, *shape))).float()
+    """(rows, columns) noise with, at times, a smooth blob of signal: an air scan or a lost coil."""
+    noise = torch.from_numpy(rng.rayleigh(rng.uniform(0.02, 0.3), shape)).float()
     if rng.random() < 0.5:
         r = torch.linspace(-1, 1, shape[0])[:, None] - rng.uniform(-0.5, 0.5)
         c = torch.linspace(-1, 1, shape[1])[None, :] - rng.uniform(-0.5, 0.5)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
-from bundle.phantom.anatomy import DiskShape, sample_spine
-from bundle.phantom.mr import paint_slice, sample_acquisition, scan
-from bundle.phantom.paint import Painter
-from bundle.phantom.pathology import PREVALENCE
-from bundle.phantom.slices import draw
-from bundle.phantom.tissues import sample_contrast
+from bundle.phantom.acquisition import AcquisitionRates, sample_acquisition
+from bundle.phantom.anatomy import sample_spine
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
+from bundle.phantom.render import View, render
+from bundle.phantom.sequences import sample_contrast
+from bundle.phantom.shapes import DiskShape
+from bundle.phantom.slices import acquisition_rates, draw
 
 ROI_CONTRASTS: Mapping[str, float] = {"T2": 0.8, "T2FS": 0.1, "T1": 0.1}
 
@@ -51,6 +52,8 @@ class DiskRois(Dataset):
         placement_mm: standard deviation of the error of the disk's place along each axis, as a detector would make it.
         placement_deg: the same of its tilt.
         slice_tilt_deg: standard deviation of the angle between slice and disk.
+        rates: settings and faults of the scanners, see bundle.phantom.slices.acquisition_rates.
+        device: where to render.
     """
 
     def __init__(
@@ -60,10 +63,12 @@ class DiskRois(Dataset):
         seed: int = 0,
         contrasts: Mapping[str, float] = ROI_CONTRASTS,
         randomised: float = 0.1,
-        prevalence: Mapping[str, tuple[float, float, float]] = PREVALENCE,
+        prevalence: Prevalence = TRAINING_PREVALENCE,
         placement_mm: float = 1.2,
         placement_deg: float = 2.5,
         slice_tilt_deg: float = 5.0,
+        rates: AcquisitionRates | Mapping[str, Any] | str | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         self.patients = int(patients)
         self.placer = placer
@@ -74,30 +79,42 @@ class DiskRois(Dataset):
         self.placement_mm = float(placement_mm)
         self.placement_deg = float(placement_deg)
         self.slice_tilt_deg = float(slice_tilt_deg)
-        self._last: tuple[int, Painter] | None = None
+        self.rates = acquisition_rates(rates)
+        self.device = torch.device(device)
+        self._last: dict[int, SpinePatient] = {}
 
     def __len__(self) -> int:
         return self.patients * len(DISK_LEVELS)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        patient, level = divmod(index, len(DISK_LEVELS))
-        if self._last is None or self._last[0] != patient:
-            seed = int(np.random.default_rng([self.seed, patient]).integers(2**31))
-            self._last = (patient, Painter(sample_spine(seed, self.prevalence)))
-        painter = self._last[1]
-        shape = painter.spine.disks[DISK_LEVELS[level]]
-        rng = np.random.default_rng([self.seed, patient, level])
-        return {
-            "axial": self._axial(rng, painter, shape),
-            "sagittal": self._sagittal(rng, painter, shape),
-            "label": FINDINGS.index(shape.pathology.finding),
-            "level": level,
-            "patient": patient,
-        }
+        return self.__getitems__([index])[0]
 
-    def _axial(self, rng: np.random.Generator, painter: Painter, shape: DiskShape) -> Tensor:
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Several items, rendered together: what a DataLoader asks for."""
+        items, views = [], []
+        patients: dict[int, SpinePatient] = {}
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(index)
+            number, level = divmod(index, len(DISK_LEVELS))
+            if number not in patients:
+                patients[number] = self._last.get(number) or self._patient(number)
+            patient = patients[number]
+            shape = patient.spine.disks[DISK_LEVELS[level]]
+            rng = np.random.default_rng([self.seed, number, level])
+            views += self._views(rng, patient, self._axial(rng, shape)) + self._views(
+                rng, patient, self._sagittal(rng, shape)
+            )
+            items.append({"label": FINDINGS.index(shape.pathology.finding), "level": level, "patient": number})
+        self._last = patients
+        images = render(views, device=self.device).cpu().reshape(len(items), 2, 3, *views[0].plane.shape)
+        return [{"axial": a, "sagittal": s, **item} for (a, s), item in zip(images, items, strict=True)]
+
+    def _patient(self, number: int) -> SpinePatient:
+        seed = int(np.random.default_rng([self.seed, number]).integers(2**31))
+        return SpinePatient(sample_spine(seed, self.prevalence))
+
+    def _axial(self, rng: np.random.Generator, shape: DiskShape) -> list[SlicePlane]:
         left, posterior, up = shape.axes
         tilt, lean = np.radians(rng.normal(0, (self.slice_tilt_deg, 0.5 * self.slice_tilt_deg)))
         normal = unit(up + np.tan(tilt) * posterior + np.tan(lean) * left)
@@ -108,10 +125,10 @@ class DiskRois(Dataset):
         offset = float(rng.uniform(-0.5, 0.5)) * min(step, 0.9 * shape.gap_mm)
         center = shape.disk.center_lps_mm + 0.5 * shape.half_depth_mm * posterior + offset * normal
         seen = self._misplaced(rng, shape.disk)
-        planes = [SlicePlane(center - k * step * normal, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
-        return self._render(rng, painter, [(self.placer.axial_square(seen, p), p.thickness_mm) for p in planes])
+        planes = [SlicePlane(center - k * step * normal, row, column, (1.0, 1.0), (1, 1)) for k in (-1, 0, 1)]
+        return [replace(self.placer.axial_square(seen, p), thickness_mm=0.9 * step) for p in planes]
 
-    def _sagittal(self, rng: np.random.Generator, painter: Painter, shape: DiskShape) -> Tensor:
+    def _sagittal(self, rng: np.random.Generator, shape: DiskShape) -> list[SlicePlane]:
         turn, roll = np.radians(rng.normal(0, (4.0, 3.0)))
         row = unit([np.sin(turn), np.cos(turn), 0.0])
         column = unit([np.sin(roll), 0.0, -1.0])
@@ -120,8 +137,8 @@ class DiskRois(Dataset):
         step = float(rng.uniform(3.5, 5.0))
         center = shape.disk.center_lps_mm + float(rng.uniform(-0.5, 0.5)) * step * across
         seen = self._misplaced(rng, shape.disk)
-        planes = [SlicePlane(center + k * step * across, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
-        return self._render(rng, painter, [(self.placer.sagittal_square(seen, p), p.thickness_mm) for p in planes])
+        planes = [SlicePlane(center + k * step * across, row, column, (1.0, 1.0), (1, 1)) for k in (-1, 0, 1)]
+        return [replace(self.placer.sagittal_square(seen, p), thickness_mm=0.9 * step) for p in planes]
 
     def _misplaced(self, rng: np.random.Generator, disk: Disk) -> Disk:
         """The disk where a detector might put it."""
@@ -139,12 +156,8 @@ class DiskRois(Dataset):
             back_lps_mm=center + half * posterior,
         )
 
-    def _render(self, rng: np.random.Generator, painter: Painter, squares: list[tuple[SlicePlane, float | None]]) -> Tensor:
-        contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
-        acquisition = sample_acquisition(rng)
-        images = []
-        for square, thickness in squares:
-            plane = replace(square, thickness_mm=thickness)
-            painted = paint_slice(painter, plane, contrast)
-            images.append(scan(painter, plane, painted, acquisition, int(rng.integers(2**31)))[0])
-        return torch.stack(images)
+    def _views(self, rng: np.random.Generator, patient: SpinePatient, planes: list[SlicePlane]) -> list[View]:
+        """Views of one series: the same contrast and scanner on every plane."""
+        signal = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
+        acquisition = sample_acquisition(rng, self.rates).cropped()
+        return [View(patient, plane, signal, [acquisition], [int(rng.integers(2**31))]) for plane in planes]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,20 @@ from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SliceBox, SlicePlane, unit
 from bundle.geometry.resample import square_plane
-from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.mr import paint_slice, sample_acquisition, scan
-from bundle.phantom.negatives import HeadPainter, empty_field
-from bundle.phantom.paint import Painter
-from bundle.phantom.tissues import sample_contrast
+from bundle.phantom.acquisition import AcquisitionRates, sample_acquisition
+from bundle.phantom.anatomy import sample_spine, sample_transition
+from bundle.phantom.negatives import HeadPatient, empty_field
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.render import Patient, View, render
+from bundle.phantom.sequences import sample_contrast, tissue_spread
 from bundle.phantom.truth import boxes_on_slice
 
-NEGATIVES: Mapping[str, float] = {"head": 0.4, "empty": 0.2, "coronal": 0.2, "axial": 0.2}
+#: Images without a lumbar name, and how often each kind comes among them.
+NEGATIVES: Mapping[str, float] = {
+    "head": 0.15, "neck": 0.2, "chest": 0.1, "empty": 0.1, "coronal": 0.1, "axial": 0.15, "beside": 0.1, "myelogram": 0.1,
+}  # fmt: skip
 DEFAULT_CONTRASTS: Mapping[str, float] = {"T2": 0.5, "T1": 0.2, "STIR": 0.1, "T2FS": 0.12, "PD": 0.08}
+_TALL_MM = 330.0  # larger fields of view show bodies above T7
 
 
 def draw(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
@@ -43,6 +48,15 @@ def sagittal_plane(
     return square_plane(middle, row, column, field_of_view_mm, size_px, float(rng.uniform(3, 5)))
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What one group of items shows: a view and the boxes on it; without a view an empty field from ``rng``."""
+
+    view: View | None
+    boxes: list[tuple[str, SliceBox]]
+    rng: np.random.Generator
+
+
 class VertebraSlices(Dataset):
     """Sagittal slices with boxes, classes and corners of their vertebral bodies, and some slices without any.
 
@@ -60,11 +74,17 @@ class VertebraSlices(Dataset):
         spacing_mm: mean and standard deviation of the pixel size, which with ``size_px`` is the field of view.
         contrasts: shares of the protocols.
         randomised: chance of random tissue brightness instead (see sample_contrast).
-        negatives: share of images without any labelled body: heads, empty fields, coronal and axial planes.
+        rates: settings and faults of the scanners; a mapping changes single ones, ``none`` is a scanner without artefacts.
+        negatives: share of images without any lumbar name.
+        negative_kinds: shares of their kinds, keys of NEGATIVES.
         contrasts_per_plane: consecutive items that show the same plane of the same patient, each in its own contrast and
-            from its own scanner. Painting is what takes time, and more contrasts cost next to nothing.
+            from its own scanner. Painting is what takes time, and more contrasts cost little.
         cut: share of planes that end below S1 or S2 and are padded with black, as many studies are: the names must not
             depend on seeing the whole sacrum.
+        transitions: shares of transitional anatomy; a sixth lumbar body has no name, so it is not among the defaults.
+        variation: how much patients differ, see sample_spine.
+        soft_tissue: whether there is any besides fat.
+        device: where to render.
     """
 
     def __init__(
@@ -75,9 +95,15 @@ class VertebraSlices(Dataset):
         spacing_mm: tuple[float, float] = (1.17, 0.23),
         contrasts: Mapping[str, float] = DEFAULT_CONTRASTS,
         randomised: float = 0.15,
+        rates: AcquisitionRates | Mapping[str, Any] | str | None = None,
         negatives: float = 0.08,
+        negative_kinds: Mapping[str, float] = NEGATIVES,
         contrasts_per_plane: int = 2,
         cut: float = 0.3,
+        transitions: Mapping[str, float] | None = None,
+        variation: float = 1.0,
+        soft_tissue: bool = True,
+        device: str | torch.device = "cpu",
     ) -> None:
         self.length = int(length)
         self.seed = int(seed)
@@ -85,61 +111,134 @@ class VertebraSlices(Dataset):
         self.spacing_mm = (float(spacing_mm[0]), float(spacing_mm[1]))
         self.contrasts = dict(contrasts)
         self.randomised = float(randomised)
+        self.rates = acquisition_rates(rates)
         self.negatives = float(negatives)
+        self.negative_kinds = dict(negative_kinds)
         self.contrasts_per_plane = int(contrasts_per_plane)
         self.cut = float(cut)
-        self._last: tuple[int, list[Tensor], dict[str, Tensor]] | None = None
+        self.transitions = dict(transitions) if transitions is not None else {"sacralised L5": 0.03, "lumbarised S1": 0.02}
+        self.variation = float(variation)
+        self.soft_tissue = bool(soft_tissue)
+        self.device = torch.device(device)
+        self._last: dict[int, list[dict[str, Any]]] = {}
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        group, member = divmod(index, self.contrasts_per_plane)
-        if self._last is None or self._last[0] != group:
-            self._last = (group, *self._render(group))
-        _, images, truth = self._last
-        return {"image": images[member], **truth}
+        return self.__getitems__([index])[0]
 
-    def _render(self, group: int) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Images (1, H, W) of one plane, one for each contrast, and their common truth."""
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Several items, rendered together: what a DataLoader asks for."""
+        for index in indices:
+            if not 0 <= index < self.length:
+                raise IndexError(index)
+        groups = dict.fromkeys(index // self.contrasts_per_plane for index in indices)
+        wanted = [g for g in groups if g not in self._last]
+        self._last = {g: items for g, items in self._last.items() if g in groups} | dict(
+            zip(wanted, self._render(wanted), strict=True)
+        )
+        return [self._last[i // self.contrasts_per_plane][i % self.contrasts_per_plane] for i in indices]
+
+    def _render(self, groups: Sequence[int]) -> list[list[dict[str, Any]]]:
+        plans = [self._plan(group) for group in groups]
+        images: list[Tensor | None] = [None] * len(plans)
+        by_kind: dict[type, list[int]] = {}
+        for k, plan in enumerate(plans):
+            if plan.view is not None:
+                by_kind.setdefault(type(plan.view.patient), []).append(k)
+        for members in by_kind.values():
+            rendered = render([v for k in members if (v := plans[k].view) is not None], device=self.device)
+            for k, image in zip(members, rendered.cpu(), strict=True):
+                images[k] = image
+        return [self._finished(plan, image) for plan, image in zip(plans, images, strict=True)]
+
+    def _plan(self, group: int) -> _Plan:
         rng = np.random.default_rng([self.seed, group])
-        contrasts = [
-            sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)
-            for _ in range(self.contrasts_per_plane)
-        ]
-        kind = "spine" if rng.random() >= self.negatives else draw(rng, NEGATIVES)
+        kind = draw(rng, self.negative_kinds) if rng.random() < self.negatives else "spine"
         if kind == "empty":
-            return [empty_field((self.size_px, self.size_px), rng) for _ in contrasts], targets([])
-        patient = sample_spine(int(rng.integers(2**31)))
-        painter = HeadPainter(int(rng.integers(2**31))) if kind == "head" else Painter(patient)
+            return _Plan(None, [], rng)
         mean, spread = self.spacing_mm
         field_of_view_mm = self.size_px * float(np.clip(rng.normal(mean, spread), 0.55 * mean, 1.6 * mean))
-        level = str(rng.choice(["L5", "L4", "L3", "L2", "L1"]))
-        center = np.zeros(3) if kind == "head" else patient.body(level).center_lps_mm
-        if kind in ("coronal", "axial"):
-            down = (0, 0, -1) if kind == "coronal" else (0, 1, 0)
-            plane = square_plane(center, np.array([1.0, 0, 0]), np.array(down), field_of_view_mm, self.size_px)
-        else:
-            plane = sagittal_plane(rng, center, self.size_px, field_of_view_mm, 9.0)
-        painted = paint_slice(painter, plane, torch.stack(contrasts))
-        images = [
-            scan(painter, plane, painted[k : k + 1], sample_acquisition(rng), int(rng.integers(2**31)))
-            for k in range(len(contrasts))
+        patient, plane, boxes = self._place(rng, kind, field_of_view_mm)
+        factors = tissue_spread(rng, 0.12)
+        contrasts = {"MYELO": 1.0} if kind == "myelogram" else self.contrasts
+        randomised = 0.0 if kind == "myelogram" else self.randomised
+        signals = [
+            sample_contrast(rng, draw(rng, contrasts), randomised=randomised, patient=factors)
+            for _ in range(self.contrasts_per_plane)
         ]
-        found = boxes_on_slice(patient, plane) if kind == "spine" else []
+        depth = 65.0
+        if isinstance(patient, SpinePatient):
+            depth = 15.0 + patient.spine.soft["muscle_depth"] + patient.spine.soft["back_fat"]
+        acquisitions = [sample_acquisition(rng, self.rates, depth) for _ in signals]
+        seeds = [int(rng.integers(2**31)) for _ in signals]
+        return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng)
+
+    def _place(
+        self, rng: np.random.Generator, kind: str, field_of_view_mm: float
+    ) -> tuple[Patient, SlicePlane, list[tuple[str, SliceBox]]]:
+        """Who is imaged, on which plane, and the bodies on it."""
+        size, seed = self.size_px, int(rng.integers(2**31))
+        if kind == "head":
+            return HeadPatient(seed), sagittal_plane(rng, np.zeros(3), size, field_of_view_mm, 9.0), []
+        top = "C2" if kind in ("neck", "chest") else "T1" if field_of_view_mm > _TALL_MM else "T7"
+        transition = sample_transition(rng, self.transitions)
+        spine = sample_spine(seed, transition=transition, variation=self.variation, top=top)
+        patient = SpinePatient(spine, self.soft_tissue)
+        level = {"neck": "C5", "chest": "T5"}.get(kind) or str(rng.choice(["L5", "L4", "L3", "L2", "L1"]))
+        center = spine.body(level).center_lps_mm
+        if kind in ("coronal", "axial"):
+            down = np.array([0, 0, -1.0]) if kind == "coronal" else np.array([0, 1.0, 0])
+            return patient, square_plane(center, np.array([1.0, 0, 0]), down, field_of_view_mm, size), []
+        if kind in ("neck", "chest"):
+            field_of_view_mm *= 0.75
+        if kind == "beside":
+            center = center + np.array([float(rng.choice([-1, 1]) * rng.uniform(38, 90)), 0.0, 0.0])
+        if kind == "myelogram" and rng.random() < 0.5:
+            plane = square_plane(
+                np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
+            )
+            return patient, plane, []
+        plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0)
+        return patient, plane, [] if kind in ("beside", "myelogram") else boxes_on_slice(spine, plane)
+
+    def _finished(self, plan: _Plan, images: Tensor | None) -> list[dict[str, Any]]:
+        """Items of one group; at times the image ends below S1 or S2."""
+        rng, found = plan.rng, plan.boxes
+        if images is None:
+            shape = (self.size_px, self.size_px)
+            images = torch.stack([empty_field(shape, rng) for _ in range(self.contrasts_per_plane)])
         sacral = [box.xyxy[3] for level, box in found if level in ("S1", "S2")]
         if sacral and rng.random() < self.cut:
             last_row = int(rng.choice(sacral) + rng.uniform(-3, 25))
-            images, found = [padded(image, last_row) for image in images], seen_above(found, last_row)
-        return images, targets(found)
+            images, found = padded(images, last_row), seen_above(found, last_row)
+        truth = targets(found)
+        return [{"image": image[None].clone(), **truth} for image in images]
 
 
-def padded(image: Tensor, last_row: int) -> Tensor:
-    """(1, H, W) image, black below ``last_row``."""
-    result = image.clone()
-    result[:, last_row + 1 :] = 0
+def acquisition_rates(rates: AcquisitionRates | Mapping[str, Any] | str | None) -> AcquisitionRates:
+    """Rates as a config writes them: null for the defaults, ``none`` for no artefacts, or a mapping of what differs.
+
+    Raises:
+        ValueError: any other word.
+    """
+    if rates is None:
+        return AcquisitionRates()
+    if isinstance(rates, AcquisitionRates):
+        return rates
+    if isinstance(rates, str):
+        if rates != "none":
+            raise ValueError(f"{rates!r} says nothing of a scanner: write none, or a mapping of rates")
+        return AcquisitionRates.without_artefacts()
+    changed: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in rates.items()}
+    return replace(AcquisitionRates(), **changed)
+
+
+def padded(images: Tensor, last_row: int) -> Tensor:
+    """Images (..., H, W), black below ``last_row``."""
+    result = images.clone()
+    result[..., last_row + 1 :, :] = 0
     return result
 
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from bundle.geometry import DISK_LEVELS, SlicePlane, unit
 from bundle.geometry.resample import square_plane
-from bundle.phantom.anatomy import Spine
-from bundle.phantom.mr import Acquisition, PatientPainter, paint_slice, scan
-from bundle.phantom.tissues import Sequence as MrSequence
-from bundle.phantom.tissues import spin_echo_signal
+from bundle.phantom.acquisition import Acquisition
+from bundle.phantom.render import Patient, View, render
+from bundle.phantom.sequences import Sequence as MrSequence
+from bundle.phantom.sequences import spin_echo_signal
+from bundle.phantom.shapes import Spine
 from bundle.phantom.vendors import Filing
 
 #: A scanner as good as most.
-ACQUISITION = Acquisition(resolution=(0.85, 0.75), noise=0.012, coil_depth_mm=160.0, bias=0.08, texture=0.06)
+ACQUISITION = Acquisition(voxel_mm=(1.0, 0.9), noise=0.012, coil_depth_mm=160.0, bias=0.08, texture=0.06, fat_shift_mm=0.8)
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,10 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
     ]  # fmt: skip
 
 
-def render(painter: PatientPainter, plan: SeriesPlan, seed: int, profile: int = 3) -> Iterator[np.ndarray]:
+def series_images(patient: Patient, plan: SeriesPlan, seed: int, profile: int = 3) -> Iterator[np.ndarray]:
     """Images (rows, columns) float32 of a series, slice by slice; the brightest tissue is near 1."""
-    contrast = spin_echo_signal(plan.sequence)[None]
+    signal = spin_echo_signal(plan.sequence)[None]
     for number, plane in enumerate(plan.planes):
-        painted = paint_slice(painter, plane, contrast, profile)
         seed_of_slice = int(np.random.default_rng([seed, number]).integers(2**31))
-        with torch.no_grad():
-            yield scan(painter, plane, painted, plan.acquisition, seed_of_slice)[0].numpy()
+        view = View(patient, plane, signal, [plan.acquisition], [seed_of_slice])
+        yield render([view], profile)[0, 0].numpy()

@@ -1,100 +1,67 @@
-"""Tissues of the phantom and the brightness each has in a spin-echo image."""
+"""Tissues of the phantom and what a scanner measures of them: relaxation times, proton density, share of fat."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-
-#: (T1 ms, T2 ms, proton density) at 1.5 T: typical values, rounded; for measured ones see Stanisz et al., Magn Reson Med
-#: 2005;54:507 and de Bazelaire et al., Radiology 2004;230:652. Bone, ligament and flowing blood are set by their look, since
-#: they have next to no signal.
-_RELAXATION: dict[str, tuple[float, float, float]] = {
-    "air": (1000.0, 10.0, 0.0),
-    "fat": (290.0, 85.0, 0.95),
-    "muscle": (1000.0, 44.0, 0.85),
-    "marrow": (550.0, 55.0, 0.80),
-    "cortex": (700.0, 12.0, 0.10),
-    "nucleus": (1300.0, 130.0, 0.95),
-    "annulus": (1000.0, 35.0, 0.55),
-    "csf": (3800.0, 1200.0, 1.0),
-    "nerve": (1000.0, 75.0, 0.85),
-    "ligament": (900.0, 20.0, 0.35),
-    "vessel": (1500.0, 20.0, 0.15),
-    "organ": (800.0, 55.0, 0.85),
-    "fluid": (2500.0, 400.0, 0.95),
-    "gas": (1000.0, 10.0, 0.02),
-}
-TISSUES: tuple[str, ...] = tuple(_RELAXATION)
-
 
 @dataclass(frozen=True)
-class Sequence:
-    """A spin-echo protocol.
+class Tissue:
+    """One tissue at 1.5 T: its water, and its share of fat.
 
     Args:
-        tr_ms: repetition time.
-        te_ms: (effective) echo time.
-        ti_ms: inversion time; 0 for none.
-        fat_fraction: how much of the fat signal is left by fat suppression, 1 for no suppression.
-        field_t: field strength in tesla; T1 grows with it as B0^0.3 (Bottomley et al., Med Phys 1984;11:425).
+        t1_ms: of the tissue's water.
+        t2_ms: of the tissue's water.
+        density: protons that give signal, relative to CSF.
+        fat: share of these protons that are fat's; they relax as the tissue ``fat`` does.
+        field_exponent: T1 grows with the field as B0 to this power.
     """
 
-    name: str
-    tr_ms: float
-    te_ms: float
-    ti_ms: float = 0.0
-    fat_fraction: float = 1.0
-    field_t: float = 1.5
+    t1_ms: float
+    t2_ms: float
+    density: float
+    fat: float = 0.0
+    field_exponent: float = 0.3
 
 
-def sample_sequence(rng: np.random.Generator, name: str) -> Sequence:
-    """A protocol as used in practice for ``name``: T2, T1, STIR, T2FS or PD."""
-    field = float(rng.choice([0.3, 1.0, 1.5, 3.0], p=[0.1, 0.1, 0.5, 0.3]))
-    if name == "T2":
-        return Sequence(name, rng.uniform(2500, 5500), rng.uniform(80, 130), field_t=field)
-    if name == "T1":
-        return Sequence(name, rng.uniform(400, 800), rng.uniform(8, 25), field_t=field)
-    if name == "STIR":
-        ti = 160 * (field / 1.5) ** 0.3
-        return Sequence(name, rng.uniform(3000, 6000), rng.uniform(30, 80), ti_ms=rng.normal(ti, 8), field_t=field)
-    if name == "T2FS":
-        return Sequence(name, rng.uniform(2500, 5000), rng.uniform(60, 100), 0.0, rng.uniform(0.05, 0.25), field)
-    if name == "PD":
-        return Sequence(name, rng.uniform(1800, 3500), rng.uniform(12, 40), field_t=field)
-    raise ValueError(f"no spin-echo protocol is known by the name {name!r}: choose T2, T1, STIR, T2FS or PD")
-
-
-def spin_echo_signal(sequence: Sequence) -> Tensor:
-    """(len(TISSUES),) magnitude of the spin-echo signal, PD * |1 - 2 exp(-TI/T1) + exp(-TR/T1)| * exp(-TE/T2)."""
-    table = torch.tensor([_RELAXATION[t] for t in TISSUES], dtype=torch.float64)
-    t1 = table[:, 0] * (sequence.field_t / 1.5) ** 0.3
-    recovery = 1 - torch.exp(-sequence.tr_ms / t1)
-    if sequence.ti_ms > 0:
-        recovery = recovery - 2 * torch.exp(-sequence.ti_ms / t1) + 2 * torch.exp(-sequence.tr_ms / t1)
-    signal = table[:, 2] * recovery.abs() * torch.exp(-sequence.te_ms / table[:, 1])
-    signal[TISSUES.index("fat")] *= sequence.fat_fraction
-    # Half of adult marrow is fat, so its signal follows fat suppression half the way.
-    signal[TISSUES.index("marrow")] *= (1 + sequence.fat_fraction) / 2
-    return (signal / signal.max()).float()
-
-
-def sample_contrast(rng: np.random.Generator, name: str, spread: float = 0.2, randomised: float = 0.0) -> Tensor:
-    """(len(TISSUES),) brightness of each tissue.
-
-    Args:
-        rng: source of chance.
-        name: protocol, as in sample_sequence.
-        spread: standard deviation of the logarithm of each tissue's brightness, for what the tables do not know.
-        randomised: chance of drawing every tissue's brightness at random instead (domain randomisation as in SynthSeg,
-            Billot et al., Med Image Anal 2023;86:102789); air, cortex and gas stay dark.
-    """
-    if rng.random() < randomised:
-        signal = torch.from_numpy(rng.uniform(0.05, 1.0, len(TISSUES))).float()
-        for dark in ("air", "gas", "cortex"):
-            signal[TISSUES.index(dark)] = float(rng.uniform(0.0, 0.08))
-        return signal
-    signal = spin_echo_signal(sample_sequence(rng, name))
-    return signal * torch.from_numpy(np.exp(rng.normal(0, spread, len(TISSUES)))).float()
+#: Sources, all rounded: [S] Stanisz et al., Magn Reson Med 2005;54:507 (muscle, cartilage, spinal cord, kidney, blood,
+#: grey and white matter); [B] de Bazelaire et al., Radiology 2004;230:652 (T2 of subcutaneous fat, vertebral marrow); [F]
+#: Bottomley et al., Med Phys 1984;11:425 (T1 of fat, with which STIR nulls it at the inversion times in use, 150 to 180 ms
+#: at 1.5 T; T1 against field: B0^0.42 for muscle, B0^0.17 for fat, B0^0.25 for kidney, about B0^0.3 for others); T1 of CSF
+#: does not depend on the field (Rooney et al., Magn Reson Med 2007;57:308). "look": set so that phantom and real images
+#: look alike (SPIDER, lumbar-t1, a 0.3 T study), since the tissue has hardly any signal, flows, is a mixture, or was not
+#: measured as far as we know.
+_TISSUES: dict[str, Tissue] = {
+    "air": Tissue(1000.0, 10.0, 0.0),
+    "fat": Tissue(260.0, 58.0, 0.95, fat=1.0, field_exponent=0.17),  # [F], [B]
+    "muscle": Tissue(1000.0, 44.0, 0.85, field_exponent=0.42),  # [S]
+    # [B] gives 549 and 49 ms for marrow as a whole: about half water with 1000 and 45 ms, half fat.
+    "marrow": Tissue(1000.0, 45.0, 0.80, fat=0.45),
+    "cortex": Tissue(700.0, 10.0, 0.08),  # look
+    "nucleus": Tissue(1300.0, 130.0, 0.95),  # look; a healthy one, grades mix it with annulus
+    "annulus": Tissue(1000.0, 38.0, 0.60),  # look
+    "csf": Tissue(4300.0, 2000.0, 1.0, field_exponent=0.0),
+    "nerve": Tissue(750.0, 75.0, 0.80),  # spinal cord [S]
+    "ligament": Tissue(900.0, 18.0, 0.35),  # look
+    "vessel": Tissue(1440.0, 20.0, 0.12),  # look: fast blood leaves the slice before its echo
+    "organ": Tissue(690.0, 55.0, 0.85, field_exponent=0.25),  # kidney [S]
+    "fluid": Tissue(2500.0, 400.0, 0.95),  # look: bowel content
+    "gas": Tissue(1000.0, 10.0, 0.02),
+    "cartilage": Tissue(1020.0, 35.0, 0.75),  # [S], between its values along and across the fibres
+    "oedema": Tissue(1200.0, 95.0, 0.90, fat=0.15),  # look: Modic 1
+    "fatty_marrow": Tissue(900.0, 50.0, 0.90, fat=0.85),  # look: Modic 2
+    "sclerosis": Tissue(800.0, 18.0, 0.20, fat=0.2),  # look: Modic 3
+    "haemangioma": Tissue(1100.0, 130.0, 0.95, fat=0.5),  # look: bright in T1 and in T2
+    "slow_flow": Tissue(1440.0, 140.0, 0.80),  # T1 of blood [S]; T2 by look, since even slow blood loses some signal
+    "bladder": Tissue(3000.0, 1000.0, 1.0, field_exponent=0.0),  # look: urine
+    "metal": Tissue(1000.0, 10.0, 0.0),
+    "skin": Tissue(900.0, 32.0, 0.70),  # look
+    "brain_grey": Tissue(1120.0, 95.0, 0.85),  # [S]
+    "brain_white": Tissue(880.0, 72.0, 0.75, field_exponent=0.35),  # [S], exponent [F]
+}
+#: Names of the tissues. Nothing depends on their order but the columns of matrices of brightness.
+TISSUES: tuple[str, ...] = tuple(_TISSUES)
+#: The same tissues' properties, in the order of TISSUES.
+PROPERTIES: tuple[Tissue, ...] = tuple(_TISSUES.values())
+#: Tissues without signal whatever the contrast.
+DARK: tuple[str, ...] = ("air", "gas", "cortex", "metal")

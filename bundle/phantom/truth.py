@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from bundle.geometry import BODY_LEVELS, DISK_LEVELS, LUMBAR_LEVELS, SliceBox, SlicePlane, Vertebra
-from bundle.phantom.anatomy import Body, Spine
+from bundle.phantom.shapes import Body, Spine
 
 _THORACIC_FROM = BODY_LEVELS[-1]
 
 
 def named_level(level: str) -> str | None:
-    """The detector's class of a phantom body: its own name, T11 for all above T12, None below S2."""
+    """The detector's class of a body: its own name, T11 for all above T12, None below S2 and for a sixth lumbar body."""
     if level in BODY_LEVELS:
         return level
-    return _THORACIC_FROM if level[0] == "T" else None
+    return _THORACIC_FROM if level[0] in "TC" else None
 
 
 def box_on_slice(body: Body, plane: SlicePlane, uid: str = "", min_section: float = 0.6) -> SliceBox | None:

@@ -14,6 +14,8 @@ import numpy as np
 import yaml
 from pydicom.datadict import tag_for_keyword
 
+from bundle.phantom.acquisition import AcquisitionRates
+
 CONFIG_FILE = Path(__file__).resolve().parents[2] / "configs" / "phantom_studies.yaml"
 ORDERS: tuple[str, ...] = ("ascending", "descending", "interleaved", "feet_first", "across_stacks", "restarting")
 STACKS: tuple[str, ...] = ("per_disk", "series_per_disk", "block")
@@ -87,7 +89,7 @@ class SeriesHabit:
         role: what the series is in a study, such as ``sagittal_t2``: its key in the table.
         view: what its planes are; one of VIEWS.
         chance: share of studies that have it.
-        sequence: protocol, as in bundle.phantom.tissues.sample_sequence.
+        sequence: protocol, as in bundle.phantom.sequences.sample_sequence.
         descriptions: Series Descriptions.
         slices: (fewest, most); of each stack in an axial series.
         thickness_mm, field_of_view_mm, tr_ms, te_ms, ti_ms: ends of an even draw; ti_ms at 1.5 T, (0, 0) for none.
@@ -129,10 +131,11 @@ class Vendor:
         image_type: Image Type of a series that has none of its own.
         pixels: how brightness is stored.
         series_numbers: (first, step).
-        transfer_syntaxes: choices, keys of bundle.phantom.dicom.TRANSFER_SYNTAXES.
+        transfer_syntaxes: choices, keys of bundle.phantom.headers.TRANSFER_SYNTAXES.
         tags: DICOM attributes of every image.
         private: blocks of every image.
         levels: choices of the number of disks that get axial slices, counted from L5-S1 up.
+        acquisition: settings and faults of the scanner.
         deidentified: share of studies from which a strict de-identification has taken what names scanner and protocol.
     """
 
@@ -146,6 +149,7 @@ class Vendor:
     tags: Mapping[str, Any] = field(default_factory=dict)
     private: tuple[PrivateBlock, ...] = ()
     levels: tuple[int, ...] = (5,)
+    acquisition: AcquisitionRates = field(default_factory=AcquisitionRates)
     deidentified: float = 0.0
 
     @property
@@ -171,7 +175,7 @@ class Filing:
         private: blocks of every image.
         pixels: how brightness is stored.
         series_numbers: (first, step).
-        transfer_syntax: a key of bundle.phantom.dicom.TRANSFER_SYNTAXES.
+        transfer_syntax: a key of bundle.phantom.headers.TRANSFER_SYNTAXES.
         enhanced: one multi-frame object a series (Enhanced MR Image Storage), not one file a slice.
         deidentified: without what names scanner, protocol and series, and a Frame of Reference UID for each series.
     """
@@ -200,7 +204,7 @@ def load_vendors(config_file: str | Path | None = None) -> dict[str, Vendor]:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise VendorError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
     try:
-        common = {key: table[key] for key in ("levels", "deidentified") if key in table}
+        common = {key: table[key] for key in ("levels", "acquisition", "deidentified") if key in table}
         return {name: _vendor(name, {**common, **entry}, table["series"]) for name, entry in table["vendors"].items()}
     except (VendorError, TypeError, KeyError, AttributeError) as error:
         raise VendorError(f"{path}: {error.args[0] if error.args else error}") from error
@@ -222,6 +226,7 @@ def _vendor(name: str, entry: dict[str, Any], defaults: dict[str, Any]) -> Vendo
         "series": tuple(
             _habit(name, role, defaults[role], entry["series"][role]) for role in defaults if role in entry["series"]
         ),
+        "acquisition": _record(AcquisitionRates, entry.get("acquisition", {}), f"{name}: acquisition"),
         "pixels": _record(PixelFormat, entry.get("pixels", {}), f"{name}: pixels"),
         "private": tuple(_record(PrivateBlock, block, f"{name}: private") for block in entry.get("private", ())),
     }

@@ -23,8 +23,8 @@ from bundle.disks.types import SliceMatch
 from bundle.geometry import DISK_LEVELS, LUMBAR_LEVELS, SliceBox, SlicePlane, Vertebra, angle_between_deg, unit
 from bundle.geometry.lifting import lift_vertebra
 from bundle.phantom.anatomy import Body, DiskShape, Spine, sample_spine
-from bundle.phantom.mr import paint_slice
-from bundle.phantom.paint import Painter
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.render import paint_plane
 from bundle.phantom.tissues import TISSUES
 from bundle.phantom.truth import boxes_on_slice, disk_at, vertebrae
 from bundle.study.types import Study
@@ -425,7 +425,7 @@ def herniated():
     plane = SlicePlane(shape.disk.center_lps_mm - 50 * left - 50 * back, left, back, (1.0, 1.0), (101, 101), 4.0)
     contrast = torch.zeros(1, len(TISSUES))
     contrast[0, TISSUES.index("annulus")] = 1.0
-    well_picture, ill_picture = (paint_slice(Painter(s), plane, contrast)[0].numpy() for s in (spine, ill))
+    well_picture, ill_picture = (paint_plane(SpinePatient(s), plane, contrast)[0].numpy() for s in (spine, ill))
     return spine, plane, np.clip(ill_picture - well_picture, 0, None)
 
 

@@ -6,8 +6,8 @@ import torch
 
 from bundle.disks.roi import RoiCropper
 from bundle.geometry import SlicePlane
-from bundle.phantom.mr import paint_slice
-from bundle.phantom.paint import Painter
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.render import paint_plane
 from bundle.phantom.tissues import TISSUES
 from bundle.study.types import StudyImage
 from tests.making import (
@@ -155,7 +155,7 @@ def test_patients_left_is_on_the_right_of_the_axial_roi(herniated, order):
         left = np.cross(disk.posterior_lps, disk.normal_lps)
         corner = disk.center_lps_mm - 50 * left - 50 * disk.posterior_lps
         plane = SlicePlane(corner, left, disk.posterior_lps, (1.0, 1.0), (101, 101), 4.0)
-        pixels, stored = reordered(paint_slice(Painter(spine), plane, contrast)[0].numpy(), plane, order)
+        pixels, stored = reordered(paint_plane(SpinePatient(spine), plane, contrast)[0].numpy(), plane, order)
         image = study_image("a", pixels, stored)
         cropped.append(RoiCropper(slices=1).axial(disk, series_of([image]), image).pixels[0])
     change = np.clip(cropped[1] - cropped[0], 0, None)

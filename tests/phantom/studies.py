@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from bundle.phantom import dicom
-from bundle.phantom.anatomy import Spine, sample_spine
+from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.examination import vendor_examination
+from bundle.phantom.shapes import Spine
 from bundle.phantom.study import Examination, SeriesPlan
 from bundle.phantom.vendors import Vendor, load_vendors
 
@@ -29,8 +30,8 @@ def brightness(points_lps_mm: np.ndarray) -> np.ndarray:
     return 0.5 + np.asarray(points_lps_mm) @ _GRADIENT
 
 
-def by_place(painter: Any, plan: SeriesPlan, seed: int) -> Iterator[np.ndarray]:
-    """In place of bundle.phantom.study.render, which takes a hundred times as long."""
+def by_place(patient: Any, plan: SeriesPlan, seed: int) -> Iterator[np.ndarray]:
+    """In place of bundle.phantom.study.series_images, which takes a hundred times as long."""
     for plane in plan.planes:
         rows, columns = np.indices(plane.shape)
         yield brightness(plane.to_patient(np.stack([columns, rows], axis=-1))).astype(np.float32)
@@ -59,5 +60,5 @@ def examination(vendor: Vendor, seed: int = 1, spine: Spine = SPINE, **options: 
 def write(folder: Path, vendor: Vendor, seed: int = 1, spine: Spine = SPINE, **options: Any) -> dict[str, Any]:
     """Write a study with pixels by place; returns its truth."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dicom, "render", by_place)
+        patch.setattr(dicom, "series_images", by_place)
         return dicom.write_study(folder, spine, seed, examination(vendor, seed, spine, **options))

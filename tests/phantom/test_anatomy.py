@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bundle.geometry import DISK_LEVELS, angle_between_deg
-from bundle.phantom.anatomy import LEVELS, Body, sample_spine
+from bundle.phantom.anatomy import LEVELS, TRANSITIONS, sample_spine, sample_transition
+from bundle.phantom.shapes import Body
 
 SPINES = [sample_spine(seed) for seed in range(12)]
 
@@ -31,7 +32,7 @@ def test_another_seed_gives_another_spine():
 
 def test_spine_has_all_bodies_from_the_bottom_up():
     for spine in SPINES:
-        assert tuple(b.level for b in spine.bodies) == LEVELS
+        assert tuple(b.level for b in spine.bodies) == LEVELS[: LEVELS.index("T7") + 1]
         heights = [b.center_lps_mm[2] for b in spine.bodies]
         assert heights == sorted(heights)
 
@@ -148,3 +149,50 @@ def test_waist_and_hollow_endplates_lie_inside_the_corners():
     assert np.abs(middle[:, 1]).max() == pytest.approx(13.5, abs=0.1)
     assert outline[:, 2].max() == pytest.approx(12)
     assert outline[(np.abs(outline[:, 1]) < 1) & (outline[:, 2] > 0), 2] == pytest.approx(10, abs=0.1)
+
+
+def test_spine_reaches_as_high_as_asked():
+    assert sample_spine(1, top="C2").bodies[-1].level == "C2"
+    with pytest.raises(ValueError):
+        sample_spine(1, top="C1")
+
+
+def test_sixth_lumbar_body_lies_between_l5_and_the_sacrum():
+    spine = sample_spine(3, transition="L6")
+    assert [b.level for b in spine.bodies][4:8] == ["S1", "L6", "L5", "L4"]
+    assert spine.presacral_levels == ("L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1")
+    assert sample_spine(3).presacral_levels == DISK_LEVELS
+
+
+def test_sacralised_l5_has_a_low_disk_that_is_partly_bridged():
+    for seed in range(8):
+        ordinary, fused = (sample_spine(seed, transition=t).disks["L5-S1"] for t in (None, "sacralised L5"))
+        assert fused.remnant < 1 == ordinary.remnant
+        assert fused.gap_mm < 0.8 * ordinary.gap_mm or fused.gap_mm < 6
+
+
+def test_lumbarised_s1_has_a_whole_disk_below():
+    for seed in range(8):
+        spine = sample_spine(seed, transition="lumbarised S1")
+        assert spine.disks["S1-S2"].remnant == 1
+        assert spine.disks["S1-S2"].gap_mm > 3
+
+
+def test_unknown_transition_is_refused():
+    with pytest.raises(ValueError, match="'L7' is no transition"):
+        sample_spine(1, transition="L7")
+
+
+def test_transitions_come_with_their_shares():
+    rng = np.random.default_rng(0)
+    drawn = [sample_transition(rng) for _ in range(4000)]
+    for kind, share in TRANSITIONS.items():
+        assert drawn.count(kind) / 4000 == pytest.approx(share, abs=0.012)
+
+
+def test_without_variation_patients_are_alike():
+    spines = [sample_spine(seed, variation=0.0) for seed in range(4)]
+    sizes = np.array([[b.half_width_mm for b in s.bodies] for s in spines])
+    assert np.ptp(sizes, axis=0) == pytest.approx(0.0)
+    varied = np.array([[b.half_width_mm for b in s.bodies] for s in SPINES])
+    assert np.ptp(varied, axis=0).min() > 1

@@ -7,12 +7,13 @@ import pytest
 
 from bundle.geometry import SlicePlane
 from bundle.phantom import dicom
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.dicom import FolderError, uid, write_series, write_study
-from bundle.phantom.mr import Acquisition
-from bundle.phantom.paint import Painter
-from bundle.phantom.study import Examination, SeriesPlan, axial_stack, render, sagittal_planes
-from bundle.phantom.tissues import Sequence
+from bundle.phantom.dicom import FolderError, write_series, write_study
+from bundle.phantom.headers import TRANSFER_SYNTAXES, uid
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.sequences import Sequence
+from bundle.phantom.study import Examination, SeriesPlan, axial_stack, sagittal_planes, series_images
 from bundle.phantom.truth import disk_at
 from tests.phantom.studies import VENDORS, slim, write
 
@@ -69,7 +70,7 @@ def test_headers_put_every_pixel_where_its_plane_has_it(study):
 
 def test_pixels_are_the_rendered_image_in_thousandths(study):
     ds = headers(study[0])[2]
-    image = next(render(Painter(SPINE), plans()[1], SEED + 1000 * 2))
+    image = next(series_images(SpinePatient(SPINE), plans()[1], SEED + 1000 * 2))
     assert ds.pixel_array == pytest.approx(np.clip(np.rint(image * 1000), 0, 4095))
     assert ds.pixel_array.max() > 200
 
@@ -227,7 +228,7 @@ def test_compression_loses_nothing_and_leaves_the_uids(tmp_path):
     for syntax in ("rle", "jpegls", "jpeg2000"):
         _, packed = written(tmp_path / syntax, "ge", chance=0.0, transfer_syntax=syntax)
         assert [ds.SOPInstanceUID for ds in packed] == [ds.SOPInstanceUID for ds in plain]
-        assert all(ds.file_meta.TransferSyntaxUID == dicom.TRANSFER_SYNTAXES[syntax] for ds in packed)
+        assert all(ds.file_meta.TransferSyntaxUID == TRANSFER_SYNTAXES[syntax] for ds in packed)
         assert (packed[0].pixel_array == plain[0].pixel_array).all()
 
 

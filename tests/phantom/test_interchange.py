@@ -17,7 +17,7 @@ import pydicom
 import pytest
 
 from bundle.phantom import dicom
-from bundle.phantom.dicom import TRANSFER_SYNTAXES
+from bundle.phantom.headers import TRANSFER_SYNTAXES
 from bundle.phantom.vendors import ORDERS, STACKS
 from bundle.study import StudyImage, StudyReader
 from tests.phantom.studies import SPINE, VENDORS, brightness, by_place, slim, with_axial, write
@@ -123,7 +123,7 @@ def test_a_deidentified_study_breaks_the_standard_by_its_missing_modality_alone(
 
 
 def test_the_plain_study_keeps_to_the_standard(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicom, "render", by_place)
+    monkeypatch.setattr(dicom, "series_images", by_place)
     dicom.write_study(tmp_path / "study", SPINE, 1)
     files = first_of_each_series(tmp_path / "study")
     assert [f.parent.name for f in files] == ["01_localizer", "02_t2_tse_sag", "03_t2_tse_tra"]

@@ -71,7 +71,7 @@ def placed(**errors):
     watching = Watching(size_px=8)
     dataset = DiskRois(1, watching, seed=4, **errors)
     dataset[3]
-    return watching, dataset._last[1].spine.disks["L4-L5"].disk
+    return watching, dataset._last[0].spine.disks["L4-L5"].disk
 
 
 def test_without_placement_error_the_true_disk_is_cut():

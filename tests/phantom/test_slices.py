@@ -6,7 +6,7 @@ import torch
 
 from bundle.geometry import BODY_LEVELS, SliceBox, angle_between_deg
 from bundle.geometry.resample import square_plane
-from bundle.phantom.slices import VertebraSlices, draw, sagittal_plane, targets
+from bundle.phantom.slices import NEGATIVES, VertebraSlices, acquisition_rates, draw, sagittal_plane, targets
 
 SMALL = {"size_px": 64, "spacing_mm": (4.4, 0.4), "negatives": 0.0}
 
@@ -80,7 +80,8 @@ def test_corners_lie_around_their_box():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_negatives_have_no_bodies(seed):
-    dataset = VertebraSlices(6, seed=seed, **{**SMALL, "negatives": 1.0})
+    kinds = {kind: share for kind, share in NEGATIVES.items() if kind not in ("neck", "chest")}
+    dataset = VertebraSlices(6, seed=seed, negative_kinds=kinds, **{**SMALL, "negatives": 1.0})
     for index in range(0, 6, 2):
         item = dataset[index]
         assert len(item["boxes"]) == len(item["labels"]) == len(item["corners"]) == 0
@@ -128,9 +129,9 @@ def test_drawn_sagittal_planes_are_upright_and_near_the_middle():
 
 
 def test_cut_slice_is_black_below_its_last_row_and_shows_no_body_there():
-    dataset = VertebraSlices(12, seed=1, **SMALL, cut=1.0, contrasts_per_plane=1)
+    dataset = VertebraSlices(24, seed=1, **SMALL, cut=1.0, contrasts_per_plane=1)
     cut = 0
-    for index in range(12):
+    for index in range(24):
         item = dataset[index]
         dark = (item["image"][0] == 0).all(1)
         if dark[-1]:
@@ -138,3 +139,26 @@ def test_cut_slice_is_black_below_its_last_row_and_shows_no_body_there():
             last = int((~dark).nonzero().max())
             assert (item["boxes"][:, 2] <= last).all()
     assert cut >= 3
+
+
+@pytest.mark.parametrize("kind", ["neck", "chest"])
+def test_neck_and_chest_have_bodies_above_the_lumbar_spine_only(kind):
+    dataset = VertebraSlices(6, seed=4, negative_kinds={kind: 1.0}, **{**SMALL, "negatives": 1.0})
+    labels = torch.cat([dataset[index]["labels"] for index in range(0, 6, 2)])
+    assert len(labels) > 6
+    assert set(labels.tolist()) <= {BODY_LEVELS.index("T11"), BODY_LEVELS.index("T12")}
+
+
+def test_batch_is_the_same_as_its_items_one_by_one():
+    one, many = (VertebraSlices(12, seed=2, **{**SMALL, "negatives": 0.3}) for _ in range(2))
+    indices = [7, 0, 1, 4, 10, 11]
+    for index, item in zip(indices, many.__getitems__(indices), strict=True):
+        assert torch.allclose(item["image"], one[index]["image"], atol=1e-4)
+        assert torch.equal(item["boxes"], one[index]["boxes"])
+
+
+def test_rates_are_written_in_a_config_as_what_differs():
+    assert acquisition_rates({"noise": [0.1, 0.2]}).noise == (0.1, 0.2)
+    assert acquisition_rates("none").chance_wrap == 0
+    with pytest.raises(ValueError, match="says nothing of a scanner"):
+        acquisition_rates("some")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import yaml
 
-from bundle.phantom.dicom import TRANSFER_SYNTAXES
-from bundle.phantom.tissues import sample_sequence
+from bundle.phantom.headers import TRANSFER_SYNTAXES
+from bundle.phantom.sequences import sample_sequence
 from bundle.phantom.vendors import CONFIG_FILE, VendorError, choose_vendor, load_vendors
 
 TABLE = yaml.safe_load(CONFIG_FILE.read_text())

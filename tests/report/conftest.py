@@ -13,11 +13,11 @@ from bundle.disks.roi import RoiCropper
 from bundle.disks.types import DiskReading, SliceMatch
 from bundle.geometry import DISK_LEVELS, FINDINGS, SlicePlane, Vertebra
 from bundle.geometry.resample import square_plane
+from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.anatomy import Spine, sample_spine
-from bundle.phantom.mr import Acquisition
-from bundle.phantom.paint import Painter
-from bundle.phantom.study import SeriesPlan, axial_stack, render, sagittal_planes
-from bundle.phantom.tissues import Sequence as MrSequence
+from bundle.phantom.paint import SpinePatient
+from bundle.phantom.sequences import Sequence as MrSequence
+from bundle.phantom.study import SeriesPlan, axial_stack, sagittal_planes, series_images
 from bundle.phantom.truth import boxes_on_slice, vertebrae
 from bundle.study.types import Series, Study
 from tests.making import series_of, study_image
@@ -60,17 +60,19 @@ def judged(reading: DiskReading, shares: tuple[float, float, float]) -> DiskRead
     )
 
 
-def _rendered(name: str, painter: Painter, planes: tuple[SlicePlane, ...], orientation: str) -> Series:
+def _rendered(name: str, patient: SpinePatient, planes: tuple[SlicePlane, ...], orientation: str) -> Series:
     plan = SeriesPlan(name, MrSequence("T2", 3500.0, 100.0), planes, Acquisition())
-    images = [study_image(f"1.2.3.{name}.{k}", p, planes[k]) for k, p in enumerate(render(painter, plan, 1, profile=1))]
+    images = [
+        study_image(f"1.2.3.{name}.{k}", p, planes[k]) for k, p in enumerate(series_images(patient, plan, 1, profile=1))
+    ]
     return replace(series_of(images, orientation), series_instance_uid=f"1.2.3.{name}", description=f"t2 {name}")
 
 
 def phantom_reading(spine: Spine, sagittal_px: int, axial_px: int, sagittal_slices: int, axial_slices: int) -> Reading:
     """A reading of the phantom: true vertebrae and disks, the real matcher and cropper, probabilities set by hand."""
-    painter = Painter(spine)
+    patient = SpinePatient(spine)
     middle = np.mean([spine.body(level).center_lps_mm for level in ("L1", "L3", "S1")], axis=0) + np.array([0, 15, 0])
-    sagittal = _rendered("sagittal", painter, sagittal_planes(middle, sagittal_slices, 4.4, 300.0, sagittal_px), "sagittal")
+    sagittal = _rendered("sagittal", patient, sagittal_planes(middle, sagittal_slices, 4.4, 300.0, sagittal_px), "sagittal")
     disks = {level: spine.disks[level].disk for level in DISK_LEVELS}
     planes = [
         plane
@@ -79,7 +81,7 @@ def phantom_reading(spine: Spine, sagittal_px: int, axial_px: int, sagittal_slic
             disk.center_lps_mm + 18 * disk.posterior_lps, disk.normal_lps * [0, 1, 1], axial_slices, 4.4, 180.0, axial_px
         )
     ]
-    axial = _rendered("axial", painter, tuple(planes), "axial")
+    axial = _rendered("axial", patient, tuple(planes), "axial")
     study = Study(
         "phantom-7", "1.2.3", (sagittal, axial), sagittal, axial,
         {"sagittal": "T2-weighted, the most slices", "axial": "T2-weighted, one stack for each disk"},

@@ -10,7 +10,7 @@ from tests.phantom.studies import by_place
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    monkeypatch.setattr(dicom, "render", by_place)
+    monkeypatch.setattr(dicom, "series_images", by_place)
 
 
 def contents(folder):

@@ -1,0 +1,166 @@
+"""One phantom patient as numbers: bodies, disks, canal and soft tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bundle.geometry import Disk, disk_level
+from bundle.phantom.pathology import DiskPathology
+from bundle.phantom.rim import SUPERELLIPSE
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A vertebral body: a rounded, waisted block in its own axes.
+
+    Args:
+        level: its name.
+        center_lps_mm: (3,).
+        axes: (3, 3) unit rows in LPS: to the patient's left, to the back, up.
+        half_width_mm: at the ends.
+        half_depth_mm: (at the upper end, at the lower end).
+        half_height_mm: (at the front, at the back).
+        waist: share by which the middle is thinner than the ends.
+        concavity_mm: depth of each endplate's hollow.
+        dent_mm: hollow of the back wall at the midline.
+    """
+
+    level: str
+    center_lps_mm: np.ndarray
+    axes: np.ndarray
+    half_width_mm: float
+    half_depth_mm: tuple[float, float]
+    half_height_mm: tuple[float, float]
+    waist: float
+    concavity_mm: float
+    dent_mm: float
+
+    def to_patient(self, uvw_mm: np.ndarray) -> np.ndarray:
+        """LPS millimetres (..., 3) of points (..., 3) in the body's axes."""
+        return self.center_lps_mm + np.asarray(uvw_mm) @ self.axes
+
+    def half_depth_at(self, up: np.ndarray) -> np.ndarray:
+        """Half depth of the mid-sagittal section at ``up`` (-1 lower end ... 1 upper end)."""
+        top, bottom = self.half_depth_mm
+        return ((top + bottom) / 2 + (top - bottom) / 2 * up) * (1 - self.waist * (1 - up**2))
+
+    def corners_lps_mm(self, left_mm: float = 0.0) -> np.ndarray:
+        """(4, 3) upper front, upper back, lower back, lower front, in the section ``left_mm`` left of the middle."""
+        section = self.section(left_mm)
+        front, back = self.half_height_mm
+        if section <= 0:
+            raise ValueError(f"the section {left_mm} mm from the middle misses the body")
+        top, bottom = (d * section for d in self.half_depth_mm)
+        return self.to_patient(
+            np.array([[left_mm, -top, front], [left_mm, top, back], [left_mm, bottom, -back], [left_mm, -bottom, -front]])
+        )
+
+    def section(self, left_mm: float) -> float:
+        """Share of its depth that the body has ``left_mm`` from its middle; 0 outside."""
+        ratio = min(abs(left_mm) / self.half_width_mm, 1.0)
+        return float((1 - ratio**SUPERELLIPSE) ** (1 / SUPERELLIPSE))
+
+    def outline_lps_mm(self, left_mm: float = 0.0, points: int = 24) -> np.ndarray:
+        """(N, 3) points on the outline of the sagittal section ``left_mm`` from the middle."""
+        section = self.section(left_mm)
+        t = np.linspace(-1, 1, points)
+        front, back = self.half_height_mm
+        middle, slope = (front + back) / 2, (back - front) / 2
+        outline = []
+        for sign, depth in ((1.0, self.half_depth_mm[0]), (-1.0, self.half_depth_mm[1])):
+            v = t * depth * section
+            hollow = self.concavity_mm * (1 - np.clip(np.abs(t), 0, 1) ** 2)
+            outline.append(np.stack([np.full_like(v, left_mm), v, sign * (middle + slope * t - hollow)], axis=-1))
+        for side in (-1.0, 1.0):
+            v = side * self.half_depth_at(t) * section
+            outline.append(np.stack([np.full_like(v, left_mm), v, t * (middle + slope * side)], axis=-1))
+        return self.to_patient(np.concatenate(outline))
+
+
+@dataclass(frozen=True, eq=False)
+class DiskShape:
+    """A disk of the phantom in its own axes (rows: left, back, up), with its pathology."""
+
+    disk: Disk
+    axes: np.ndarray
+    half_width_mm: float
+    half_depth_mm: float
+    gap_mm: float
+    wedge: float  # millimetres of height lost for each millimetre toward the back
+    dent_mm: float
+    pathology: DiskPathology
+    cleft: float = 0.0  # how dark the fibrous cleft of the nucleus is, 0 to 1
+    remnant: float = 1.0  # share of its bodies' depth that a disk of the sacrum still has; bone bridges the rest
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """A round or oval piece of other tissue in or on a body: osteophyte, haemangioma.
+
+    Args:
+        level: of the body.
+        kind: ``osteophyte`` or ``haemangioma``.
+        ends_uvw_mm: (2, 3) in the body's axes.
+        radii_mm: (3,) half axes at the first end.
+        taper: half axes at the second end as a share of those.
+    """
+
+    level: str
+    kind: str
+    ends_uvw_mm: np.ndarray
+    radii_mm: tuple[float, float, float]
+    taper: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Spine:
+    """One phantom patient.
+
+    Args:
+        bodies: from the bottom up.
+        disks: by level; every pair of neighbouring bodies has one.
+        canal: knots along the canal, columns ``z, x, y_front, sac half depth, sac half width, sac gap`` in millimetres,
+            from the bottom up; y_front is the back wall of bodies and disks.
+        conus_z_mm: height at which the cord ends.
+        soft: numbers of the soft tissue and of the posterior elements.
+        seed: of what is left to chance when the spine is painted (roots, bowel, texture).
+        transition: key of TRANSITIONS, or None for an ordinary spine.
+        growths: in and on the bodies.
+        laminectomy: levels whose arch was taken away.
+        screws: levels with pedicle screws and rods.
+    """
+
+    bodies: tuple[Body, ...]
+    disks: Mapping[str, DiskShape]
+    canal: np.ndarray
+    conus_z_mm: float
+    soft: Mapping[str, float]
+    seed: int
+    transition: str | None = None
+    growths: tuple[Growth, ...] = ()
+    laminectomy: frozenset[str] = frozenset()
+    screws: tuple[str, ...] = ()
+
+    def body(self, level: str) -> Body:
+        """The body of ``level``."""
+        return next(b for b in self.bodies if b.level == level)
+
+    def gap_below(self, body: Body) -> float:
+        """Height of the disk below a body, mm; 0 below the last."""
+        place = self.bodies.index(body)
+        return self.disks[disk_level(body.level, self.bodies[place - 1].level)].gap_mm if place else 0.0
+
+    def canal_at(self, z_mm: float) -> np.ndarray:
+        """(5,) x, y of the front wall, half depth and half width of the sac, and its gap to the wall, at a height."""
+        return np.array([np.interp(z_mm, self.canal[:, 0], self.canal[:, k]) for k in range(1, 6)])
+
+    @property
+    def presacral_levels(self) -> tuple[str, ...]:
+        """Names of the five disks above the sacrum, from the top down: DISK_LEVELS unless there is a sixth lumbar body."""
+        place = next(k for k, b in enumerate(self.bodies) if b.level == "S1")
+        five = self.bodies[place : place + 6]
+        return tuple(disk_level(upper.level, lower.level) for lower, upper in pairwise(five))[::-1]
