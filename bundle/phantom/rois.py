@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
+from bundle.geometry.resample import square_plane
 from bundle.phantom.acquisition import sample_acquisition
 from bundle.phantom.anatomy import DiskShape, sample_spine
 from bundle.phantom.mr import image_slice
@@ -110,7 +111,7 @@ class DiskRois(Dataset):
         center = shape.disk.center_lps_mm + 0.5 * shape.half_depth_mm * posterior + offset * normal
         seen = self._misplaced(rng, shape.disk)
         planes = [SlicePlane(center - k * step * normal, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
-        return self._render(rng, painter, [(self.placer.axial_square(seen, p), p.thickness_mm) for p in planes])
+        return self._render(rng, painter, shape.disk, [(self.placer.axial_square(seen, p), p.thickness_mm) for p in planes])
 
     def _sagittal(self, rng: np.random.Generator, painter: Painter, shape: DiskShape) -> Tensor:
         turn, roll = np.radians(rng.normal(0, (4.0, 3.0)))
@@ -122,7 +123,9 @@ class DiskRois(Dataset):
         center = shape.disk.center_lps_mm + float(rng.uniform(-0.5, 0.5)) * step * across
         seen = self._misplaced(rng, shape.disk)
         planes = [SlicePlane(center + k * step * across, row, column, (1.0, 1.0), (1, 1), 0.9 * step) for k in (-1, 0, 1)]
-        return self._render(rng, painter, [(self.placer.sagittal_square(seen, p), p.thickness_mm) for p in planes])
+        return self._render(
+            rng, painter, shape.disk, [(self.placer.sagittal_square(seen, p), p.thickness_mm) for p in planes]
+        )
 
     def _misplaced(self, rng: np.random.Generator, disk: Disk) -> Disk:
         """The disk where a detector might put it."""
@@ -140,9 +143,13 @@ class DiskRois(Dataset):
             back_lps_mm=center + half * posterior,
         )
 
-    def _render(self, rng: np.random.Generator, painter: Painter, squares: list[tuple[SlicePlane, float | None]]) -> Tensor:
+    def _render(
+        self, rng: np.random.Generator, painter: Painter, disk: Disk, squares: list[tuple[SlicePlane, float | None]]
+    ) -> Tensor:
+        front = square_plane(disk.front_lps_mm, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 1.0, 1)
+        front_mm = float(painter.points_behind_skin_mm(front, torch.device("cpu")))
         contrast = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)
-        acquisition = sample_acquisition(rng).cropped()
+        acquisition = sample_acquisition(rng, front_depth_mm=front_mm).cropped()
         images = []
         for square, thickness in squares:
             plane = replace(square, thickness_mm=thickness)

@@ -124,22 +124,32 @@ class VertebraSlices(Dataset):
             plane = square_plane(center, np.array([1.0, 0, 0]), np.array(down), field_of_view_mm, self.size_px)
         else:
             plane = sagittal_plane(rng, center, self.size_px, field_of_view_mm, 9.0)
+        found = boxes_on_slice(patient, plane) if kind == "spine" else []
+        depth = painter.points_behind_skin_mm(plane, torch.device("cpu"))
+        front_mm = front_depth_mm(found, depth)
         count = len(contrasts)
         painted = paint_slice(painter, plane, torch.cat([channel_weights(c) for c in contrasts]))
         scanned = scan(
             painted.reshape(count, len(CHANNELS), *plane.shape),
-            [sample_acquisition(rng) for _ in contrasts],
-            painter.points_behind_skin_mm(plane, painted.device).expand(count, -1, -1),
+            [sample_acquisition(rng, front_depth_mm=front_mm) for _ in contrasts],
+            depth.expand(count, -1, -1),
             torch.tensor([plane.pixel_spacing_mm] * count),
             [int(rng.integers(2**31)) for _ in contrasts],
         )
         images = [image[None] for image in scanned]
-        found = boxes_on_slice(patient, plane) if kind == "spine" else []
         sacral = [box.xyxy[3] for level, box in found if level in ("S1", "S2")]
         if sacral and rng.random() < self.cut:
             last_row = int(rng.choice(sacral) + rng.uniform(-3, 25))
             images, found = [padded(image, last_row) for image in images], seen_above(found, last_row)
         return images, targets(found)
+
+
+def front_depth_mm(found: list[tuple[str, SliceBox]], depth_mm: Tensor, otherwise: float = 110.0) -> float:
+    """Greatest depth below the skin of the back at which a body's front lies in a sagittal slice."""
+    corners = [c for _, box in found if box.corners_px is not None for c in np.asarray(box.corners_px)[[0, 3]]]
+    rows, columns = depth_mm.shape
+    seen = [float(depth_mm[int(r), int(c)]) for c, r in corners if 0 <= r < rows and 0 <= c < columns]
+    return max(seen, default=otherwise)
 
 
 def padded(image: Tensor, last_row: int) -> Tensor:

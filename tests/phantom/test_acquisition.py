@@ -76,10 +76,13 @@ def test_phase_encoding_is_never_finer_than_frequency_encoding():
 def test_saturation_band_begins_before_the_bodies_of_this_patient():
     rng = np.random.default_rng(0)
     rates = AcquisitionRates(chance_saturation=1.0)
-    begins = [sample_acquisition(rng, rates, canal_depth_mm=90.0).saturation_depth_mm for _ in range(50)]
-    assert min(begins) >= 90.0 + 45.0
+    begins = [sample_acquisition(rng, rates, front_depth_mm=150.0).saturation_depth_mm for _ in range(50)]
+    assert 147.0 <= min(begins) < max(begins) <= 190.0
 
 
-def test_drawn_noise_spans_a_good_and_a_poor_scanner():
-    noise, (low, high) = [a.noise for a in drawn(None)], AcquisitionRates().noise
-    assert low <= min(noise) < 1.2 * low and 0.8 * high < max(noise) <= high
+def test_drawn_noise_spans_a_good_and_a_poor_scanner_as_seen_at_the_bodies():
+    low, high = AcquisitionRates().noise
+    rng = np.random.default_rng(0)
+    taken = [sample_acquisition(rng, front_depth_mm=140.0) for _ in range(300)]
+    seen = [a.noise / (0.5 ** (140.0 / a.coil_depth_mm) if a.coil_depth_mm else 1.0) for a in taken]
+    assert low <= min(seen) < 1.2 * low and 0.8 * high < max(seen) <= high

@@ -115,8 +115,8 @@ def test_each_channel_has_the_tissue_it_is_for():
 # ---- the scanner ----------------------------------------------------------------------------------------------------------
 
 EVERYTHING = Acquisition(
-    voxel_mm=(1.5, 1.1), partial_fourier=0.7, noise=0.02, coil_depth_mm=90, coil_correction=0.5, coil_elements=0.3, bias=0.2, texture=0.1,
-    fat_shift_mm=1.2, flow_void=0.6, pulsation=0.1, breathing=0.1, motion_mm=0.5, wrap=0.4, saturation=0.8, metal_mm=10,
+    voxel_mm=(1.5, 1.1), partial_fourier=0.7, noise=0.02, coil_depth_mm=90, coil_correction=0.5, coil_elements=0.3,
+    bias=0.2, texture=0.1, fat_shift_mm=1.2, flow_void=0.6, pulsation=0.1, breathing=0.1, motion_mm=0.5, wrap=0.4, saturation=0.8, metal_mm=10,
     zipper=0.2, spike=0.05, border=0.05,
 )  # fmt: skip
 
