@@ -18,6 +18,8 @@ from bundle.phantom.acquisition import Acquisition, Export, sample_acquisition
 from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.paint import Painter
 from bundle.phantom.sequences import Sequence, spin_echo_signal
+from bundle.phantom.slices import front_depth_mm
+from bundle.phantom.truth import boxes_on_slice
 
 T2 = Sequence("T2", 3600.0, 115.0, echo_train=20)
 PROTOCOLS = {
@@ -80,9 +82,10 @@ def main(output: str = "runs/scanner.png", seed: int = 2, size_px: int = 320, fi
     depth = painter.points_behind_skin_mm(plane, torch.device("cpu"))
     spacing = torch.tensor([plane.pixel_spacing_mm])
     rng = np.random.default_rng(seed)
+    front_mm = front_depth_mm(boxes_on_slice(spine, plane), depth)
     shown = [(name, sequence, GOOD) for name, sequence in PROTOCOLS.items()]
     shown += [(name, T2, acquisition) for name, acquisition in FAULTS.items()]
-    shown += [(f"drawn {k}", T2, sample_acquisition(rng)) for k in range(DRAWS)]
+    shown += [(f"drawn {k}", T2, sample_acquisition(rng, front_depth_mm=front_mm)) for k in range(DRAWS)]
     weights = {sequence: mr.channel_weights(spin_echo_signal(sequence)) for _, sequence, _ in shown}
     painted = {sequence: mr.paint_slice(painter, plane, w, 3) for sequence, w in weights.items()}
 
