@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -157,6 +158,20 @@ class Spine:
     def canal_at(self, z_mm: float) -> np.ndarray:
         """(5,) x, y of the front wall, half depth and half width of the sac, and its gap to the wall, at a height."""
         return np.array([np.interp(z_mm, self.canal[:, 0], self.canal[:, k]) for k in range(1, 6)])
+
+    @cached_property
+    def front_depth_mm(self) -> float:
+        """Greatest depth below the skin of the back at which the front of a lumbar body or of S1 lies."""
+        behind_wall = 22 + self.soft["muscle_depth"] + self.soft["back_fat"]
+        depths = []
+        for body in self.bodies:
+            if body.level[0] == "L" or body.level == "S1":
+                corners = body.corners_lps_mm()[[0, 3]]
+                # The skin follows the large curves of the spine alone.
+                around = corners[:, 2, None] + np.linspace(-40, 40, 9)
+                wall = np.interp(around, self.canal[:, 0], self.canal[:, 2]).mean(1)
+                depths.append(float((wall + behind_wall - corners[:, 1]).max()))
+        return max(depths)
 
     @property
     def presacral_levels(self) -> tuple[str, ...]:
