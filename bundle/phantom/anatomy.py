@@ -58,7 +58,7 @@ class Chance:
 
     def normal(self, mean: float, deviation: float, low: float = -np.inf, high: float = np.inf) -> float:
         """Normal, cut at ``low`` and ``high``."""
-        return float(np.clip(mean + deviation * self.variation * self.rng.standard_normal(), low, high))
+        return float(min(max(mean + deviation * self.variation * self.rng.standard_normal(), low), high))
 
     def uniform(self, low: float, high: float) -> float:
         """Uniform between ``low`` and ``high``."""

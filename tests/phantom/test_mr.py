@@ -53,7 +53,9 @@ def test_middle_of_a_body_is_marrow(patient, level):
     # Beside the middle line and off the middle of the height, where a vein opens into the body.
     point = body.to_patient(np.array([8.0, -2.0, 0.4 * min(body.half_height_mm)]))
     plane = square_plane(point, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 3.0, 3)
-    assert paint_plane(patient, plane, torch.eye(len(TISSUES)))[TISSUES.index("marrow"), 1, 1] > 0.95
+    seen = paint_plane(patient, plane, torch.eye(len(TISSUES)))[:, 1, 1]
+    assert seen[TISSUES.index("marrow")] > 0.3
+    assert seen[TISSUES.index("marrow")] + seen[TISSUES.index("fatty_marrow")] > 0.95
 
 
 @pytest.mark.parametrize("level", ["L2-L3", "L4-L5"])
