@@ -173,7 +173,8 @@ def _column(
             gap = _gap(chance, level, habit, transition)
             size = (min(depths[1], lower.half_depth_mm[0]), half_width, gap)
             shapes[name] = _disk_habit(chance, name, size, habit, transition, prevalence, findings)
-            gap *= shapes[name][0].height_share  # a worn disk is a lower one
+            if level[0] != "S":
+                gap *= shapes[name][0].height_share  # a worn disk is a lower one
             mean_up = unit(lower.axes[2] + axes[2])
             facing = float(np.clip(lower.axes[2] @ axes[2], -1, 1))
             gap = max(gap, min(depths[1], lower.half_depth_mm[0]) * np.tan(np.arccos(facing)) + 1.5)  # edges do not meet

@@ -91,15 +91,15 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     """Depth inside disks, with what reaches beyond their rim; ``disks`` holds those of each plane."""
     flat = [disk for one in disks for disk in one]
     owner = np.repeat(np.arange(len(disks)), [len(one) for one in disks])
-    rows = [[d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.dent_mm, d.pathology.hydration, d.cleft] for d in flat]
-    outline = np.array([d.pathology.excess_mm for d in flat]).reshape(-1, 360)
-    sizes = np.asarray(rows).reshape(-1, 7)
+    rows = [[d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.pathology.hydration, d.cleft] for d in flat]
+    outline = np.array([d.pathology.outline_mm for d in flat]).reshape(-1, 360)
+    sizes = np.asarray(rows).reshape(-1, 6)
     rise = sizes[:, 2] / 2 + np.abs(sizes[:, 3]) * sizes[:, 1] + 4
-    wide = np.hypot(sizes[:, 0], sizes[:, 1]) + np.maximum(outline.max(1, initial=0), 0)
+    wide = outline.max(1, initial=0)
     centers = np.array([d.disk.center_lps_mm for d in flat]).reshape(-1, 3)
     axes = np.array([d.axes for d in flat]).reshape(-1, 3, 3)
     tile, solid, (u, v, w) = _place(tiles, owner, centers, axes, np.hypot(wide, rise) + 3)
-    a, b, gap, wedge, dent, hydration, cleft = _columns(rows, solid, 7)
+    a, b, gap, wedge, hydration, cleft = _columns(rows, solid, 6)
     r = _ring(u, v, a, b)
     distance = torch.sqrt(u * u + v * v)
     table = torch.as_tensor(outline, dtype=torch.float32, device=tiles.device).flatten()
@@ -107,8 +107,7 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     index = angle.long()
     start = solid[:, None] * 360
     low = table[start + index]
-    excess = low + (angle - index) * (table[start + (index + 1) % 360] - low)
-    beyond = distance / r.clamp(min=0.05) - distance - dent_mm(u, v, dent) + excess
+    beyond = low + (angle - index) * (table[start + (index + 1) % 360] - low) - distance
     half_gap = (gap / 2 - wedge / 2 * torch.minimum(torch.maximum(v, -b - 2), b + 2)).clamp(min=0.8)
     # Bodies are painted over the disk, so between them it may be too high; outside the rim it must not.
     fill = half_gap + 3.0 * (1 - ((r - 0.8) / 0.2).clamp(0, 1))

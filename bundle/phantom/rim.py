@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class Rim:
         radius = terms ** (-1 / SUPERELLIPSE)
         dent = dent_mm * np.exp(-((radius * across / 9) ** 2)) / (1 + np.exp(-radius * along / 3))
         return cls(radius - dent, height_mm, wedge)
+
+    def scaled(self, share: float) -> Rim:
+        """The rim of a disk of the same height, ``share`` as wide and deep."""
+        return replace(self, radius_mm=self.radius_mm * share)
 
     def radius_at_mm(self, direction_deg: float) -> float:
         """Distance of the rim from the centre."""
