@@ -315,9 +315,9 @@ def _growths(
 
 
 def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: float, remnant: float) -> DiskShape:
-    top, bottom = upper.corners_lps_mm()[[3, 2]], lower.corners_lps_mm()[[0, 1]]  # front, back of the facing endplates
+    top, bottom = upper.ends_lps_mm()[[3, 2]], lower.ends_lps_mm()[[0, 1]]  # front, back of the facing endplates
     front, back = (top + bottom) / 2
-    center = (front + back) / 2
+    origin = (front + back) / 2
     up = unit(upper.axes[2] + lower.axes[2])
     left = unit(upper.axes[0] + lower.axes[0])
     posterior = unit((back - front) - ((back - front) @ up) * up)
@@ -327,12 +327,15 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: flo
     half_width, wedge = (upper.half_width_mm + lower.half_width_mm) / 2, float((heights[0] - heights[1]) / (2 * depth))
     dent = (upper.dent_mm + lower.dent_mm) / 2
     rim = Rim.superellipse(half_width, depth, float(heights.mean()), wedge, dent)
+    front, back = origin - rim.radius_at_mm(180) * posterior, origin + rim.radius_at_mm(0) * posterior
+    height_front, height_back = rim.height_at_mm(180), rim.height_at_mm(0)
     disk = Disk(
-        disk_level(upper.level, lower.level), center, up, center - depth * posterior, center + depth * posterior,
-        float(heights.mean()), float(heights[0] - heights[1]),
+        disk_level(upper.level, lower.level), (front + back) / 2, up, front, back,
+        (height_front + height_back) / 2, height_front - height_back,
     )  # fmt: skip
     return DiskShape(
         disk,
+        origin,
         np.stack([left, posterior, up]),
         half_width,
         depth,
