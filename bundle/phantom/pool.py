@@ -26,9 +26,9 @@ class RenderPool(Dataset):
     """Items drawn at random from a pool that is refilled all the time.
 
     Processes of its own render the items of ``dataset`` in order and put them into the pool, each in the place of the oldest
-    one. Where the network is faster than they are, items come more than once; where it is slower, some are never seen; it
-    waits only until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated
-    to the bit: for that, use ``dataset`` itself.
+    one, but no more than are drawn. Where the network is faster than they are, items come more than once; it waits only
+    until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated to the bit:
+    for that, use ``dataset`` itself.
 
     Args:
         dataset: what to render; its items are taken in order, and again from the start after the last.
@@ -97,6 +97,9 @@ class RenderPool(Dataset):
 
     def _fill(self) -> None:
         while not self._closed.is_set():
+            if self.rendered >= self.drawn + self.size:
+                time.sleep(0.02)
+                continue
             try:
                 items = self._queue.get(timeout=0.2)
             except queue.Empty:

@@ -93,6 +93,10 @@ class BodyDetector(RetinaNetDetector):
         num_anchor_locs_per_level: Sequence[int],
     ) -> dict[str, Tensor]:
         """Losses of classes, boxes and corners; see the class."""
+        # Under autocast the maps come in half precision, which is too coarse for boxes and their overlaps.
+        head_outputs_reshape = {
+            k: v.float() if isinstance(v, Tensor) else [m.float() for m in v] for k, v in head_outputs_reshape.items()
+        }
         matched = self.compute_anchor_matched_idxs(anchors, targets, num_anchor_locs_per_level)
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
         return {
