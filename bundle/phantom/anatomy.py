@@ -327,25 +327,15 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: flo
     half_width, wedge = (upper.half_width_mm + lower.half_width_mm) / 2, float((heights[0] - heights[1]) / (2 * depth))
     dent = (upper.dent_mm + lower.dent_mm) / 2
     rim = Rim.superellipse(half_width, depth, float(heights.mean()), wedge, dent)
-    front, back = origin - rim.radius_at_mm(180) * posterior, origin + rim.radius_at_mm(0) * posterior
-    height_front, height_back = rim.height_at_mm(180), rim.height_at_mm(0)
+    half_depth, center = rim.radius_at_mm(0), origin - dent / 2 * posterior
     disk = Disk(
-        disk_level(upper.level, lower.level), (front + back) / 2, up, front, back,
-        (height_front + height_back) / 2, height_front - height_back,
+        disk_level(upper.level, lower.level), center, up, center - half_depth * posterior, center + half_depth * posterior,
+        rim.height_mm, 2 * half_depth * wedge,
     )  # fmt: skip
     return DiskShape(
-        disk,
-        origin,
-        np.stack([left, posterior, up]),
-        half_width,
-        depth,
-        float(heights.mean()),
-        wedge,
-        dent,
-        pathology.fitted(rim),
-        cleft,
-        remnant,
-    )
+        disk, np.stack([left, posterior, up]), half_width, half_depth, rim.height_mm, wedge, dent, pathology.fitted(rim),
+        cleft, remnant,
+    )  # fmt: skip
 
 
 def _canal(chance: Chance, bodies: list[Body], disks: Mapping[str, DiskShape], habit: Mapping[str, float]) -> np.ndarray:

@@ -102,7 +102,7 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     sizes = np.asarray(rows).reshape(-1, 6)
     rise = sizes[:, 2] / 2 + np.abs(sizes[:, 3]) * sizes[:, 1] + 4
     wide = outline.max(1, initial=0)
-    centers = np.array([d.origin_lps_mm for d in flat]).reshape(-1, 3)
+    centers = np.array([d.disk.center_lps_mm for d in flat]).reshape(-1, 3)
     axes = np.array([d.axes for d in flat]).reshape(-1, 3, 3)
     tile, solid, (u, v, w) = _place(tiles, owner, centers, axes, np.hypot(wide, rise) + 3)
     a, b, gap, wedge, hydration, cleft = _columns(sizes, solid)

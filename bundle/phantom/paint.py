@@ -108,7 +108,7 @@ def _bridge(shape: DiskShape) -> Body:
     height = shape.gap_mm / 2 + 3.0
     depth = 0.97 * shape.half_depth_mm
     return Body(
-        shape.disk.level, shape.origin_lps_mm, shape.axes, 0.97 * shape.half_width_mm, (depth, depth),
+        shape.disk.level, shape.disk.center_lps_mm, shape.axes, 0.97 * shape.half_width_mm, (depth, depth),
         (height, height), 0.0, 0.0, 0.0,
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _add_screws(table: RodTable, frame: int, body: Body, spine: Spine) -> None:
 def _add_pathology(table: RodTable, shape: DiskShape) -> None:
     """Fragments beyond the disk's outline, and what has become of the endplates beside it."""
     path = shape.pathology
-    frame = table.frame(shape.origin_lps_mm, shape.axes)
+    frame = table.frame(shape.disk.center_lps_mm, shape.axes)
     for fragment in path.fragments:
         at = fragment.center_uvw_mm
         table.add(_FRAGMENT, at, at, fragment.radii_mm, frame, -fragment.direction_deg)

@@ -27,7 +27,7 @@ class SacDeformation:
 def deformation(spine: Spine, shape: DiskShape) -> SacDeformation:
     """Deformation of the sac by one disk: the largest, over the surface of the disk's back half and its fragments."""
     pieces = [_surface_mm(fragment) for fragment in shape.pathology.fragments]
-    points = shape.origin_lps_mm + np.concatenate([_back_mm(shape), *pieces]) @ shape.axes
+    points = shape.disk.center_lps_mm + np.concatenate([_back_mm(shape), *pieces]) @ shape.axes
     x, y, z = points.T
     middle, wall, half_depth, half_width, gap = spine.canal_at(z)
     present = half_depth > 1.0

@@ -110,14 +110,12 @@ def body_sizes(bodies: Sequence[Body]) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class DiskShape:
-    """A disk of the phantom in its own axes (rows: left, back, up), with its pathology.
+    """A disk of the phantom in its own axes (rows: left, back, up; they meet at its centre), with its pathology.
 
-    Its ``disk`` is what a reader of the middle slice sees: its edges lie between the bodies' corners there, so its middle is
-    half of ``dent_mm`` before ``origin_lps_mm``, where the axes meet and from where directions are measured.
+    Centre, edges and half depth are those that a reader of the middle slice sees, between the bodies' corners there.
     """
 
     disk: Disk
-    origin_lps_mm: np.ndarray
     axes: np.ndarray
     half_width_mm: float
     half_depth_mm: float

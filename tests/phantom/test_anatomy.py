@@ -77,9 +77,9 @@ def test_disk_has_height_everywhere_between_the_corners():
             assert shape.gap_mm - abs(shape.wedge) * shape.half_depth_mm > 0
 
 
-def test_disks_edges_are_half_its_depth_from_its_middle_less_the_hollow_of_the_back_wall():
+def test_disks_edges_are_half_its_depth_from_its_middle():
     for shape in SPINES[0].disks.values():
-        assert shape.disk.depth_mm == pytest.approx(2 * shape.half_depth_mm - shape.dent_mm, abs=0.05)
+        assert shape.disk.depth_mm == pytest.approx(2 * shape.half_depth_mm)
         assert (shape.disk.front_lps_mm + shape.disk.back_lps_mm) / 2 == pytest.approx(shape.disk.center_lps_mm)
         assert shape.disk.posterior_lps == pytest.approx(shape.axes[1])
         assert shape.disk.normal_lps == pytest.approx(shape.axes[2])
