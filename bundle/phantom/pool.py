@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 from torch.utils.data import Dataset
+
+_log = logging.getLogger(__name__)
 
 
 class Renderer(Protocol):
@@ -89,8 +92,9 @@ class RenderPool(Dataset):
         return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in self._items[place].items()}
 
     def close(self) -> None:
-        """Stop rendering. What is in the pool stays."""
+        """Stop rendering, and tell the log how the pool served. What is in it stays."""
         self._closed.set()
+        _log.info("%d items rendered, %d drawn, %.1f s waited for", self.rendered, self.drawn, self.waited_s)
         for process in self._processes:
             process.terminate()
             process.join(timeout=5)
