@@ -12,7 +12,7 @@ from bundle.geometry import SlicePlane
 from bundle.phantom.blocks import body_depth
 from bundle.phantom.shapes import Body, body_sizes, corners_uvw_mm
 
-_RAYS, _AT_CORNER = 64, 7
+_RAYS, _AT_CORNER = 64, 13
 
 
 def sections_lps_mm(bodies: Sequence[Body], plane: SlicePlane) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def _directions(depth: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
     """(bodies, N) v and w of rays that reach the edge of the box ``depth`` by ``height`` at 1, closest at its corners."""
     around = torch.linspace(0, 2 * torch.pi, _RAYS + 1, dtype=torch.float64)[:-1]
     corner = torch.tensor([1.0, 3, 5, 7], dtype=torch.float64)[:, None] * torch.pi / 4
-    near = (corner + torch.linspace(-0.16, 0.16, _AT_CORNER, dtype=torch.float64)).flatten()
+    near = (corner + torch.linspace(-0.2, 0.2, _AT_CORNER, dtype=torch.float64)).flatten()
     angle = torch.cat([around, near]).sort().values
     v, w = torch.cos(angle), torch.sin(angle)
     scale = torch.maximum(v.abs(), w.abs())
