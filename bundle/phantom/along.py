@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ _BEYOND_MM = 260.0  # above and below the last knot
 _SMOOTH_MM = 81
 
 #: Columns of the table.
-X, WALL, HALF_DEPTH, HALF_WIDTH, GAP, SMOOTH_WALL, TRIANGLE = range(7)
+X, WALL, HALF_DEPTH, HALF_WIDTH, GAP, SMOOTH_WALL, TRIANGLE, BETWEEN = range(8)
 
 
 class AlongCanal:
@@ -39,6 +40,12 @@ class AlongCanal:
             l1, s1 = spine.body("L1").center_lps_mm[2], spine.body("S1").center_lps_mm[2]
             # The sac is round at L1 and becomes a triangle with a flat front toward the sacrum.
             rows.append(0.25 + spine.soft["triangle"] * np.clip((l1 - z) / (l1 - s1), 0, 1))
+            # 1 between the laminae of two vertebrae, 0 behind a lamina, which lies in the lower half of its vertebra.
+            laminae = [b.center_lps_mm[2] - 0.35 * sum(b.half_height_mm) / 2 for b in spine.bodies]
+            middles = [(low + high) / 2 for low, high in pairwise(laminae)]
+            heights = np.array(sorted([*laminae, *middles]))
+            between = np.interp(z, heights, np.arange(len(heights)) % 2)
+            rows.append(between * between * (3 - 2 * between))
             tables.append(np.stack(rows).astype(np.float32))
             self._low.append(float(z[0]))
         self._length = max(t.shape[1] for t in tables)
@@ -49,7 +56,7 @@ class AlongCanal:
     def index(self, owner: Tensor, z: Tensor) -> Tensor:
         """(n, points) place in the table of heights ``z`` (n, points) of the patients ``owner`` (n,)."""
         position = ((z - self._start[owner][:, None]) / _STEP_MM + 0.5).long().clamp_(0, self._length - 1)
-        return position + owner[:, None] * (7 * self._length)
+        return position + owner[:, None] * (8 * self._length)
 
     def at(self, index: Tensor, column: int) -> Tensor:
         """(n, points) values of one column at places from ``index``."""

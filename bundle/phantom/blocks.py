@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bundle.phantom.canvas import rounded
+from bundle.phantom.grain import grain
 from bundle.phantom.rim import SUPERELLIPSE
 from bundle.phantom.shapes import Body, DiskShape, body_sizes
 from bundle.phantom.tiles import Tiles
@@ -120,5 +121,7 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     depth = rounded(beyond, fill - w.abs(), 1.5)
     core = (1 - torch.sqrt((u / (0.80 * a)) ** 2 + ((v + 0.04 * b) / (0.76 * b)) ** 2)) * 0.75 * b
     # The fibrous cleft across the middle of an adult's nucleus.
-    nucleus = torch.sigmoid(core / 2.4) * (1 - cleft * torch.exp(-((w / (0.09 * gap + 0.4)) ** 2)))
+    nucleus = torch.sigmoid(core / 1.0) * (1 - cleft * torch.exp(-((w / (0.09 * gap + 0.4)) ** 2)))
+    fibres = grain(u, v, w, (5.0, 4.0, 2.5), (a + gap) * 97)
+    nucleus = nucleus * (0.9 + 0.1 * fibres).clamp(0.5, 1)
     return InsideDisks(tile, solid, (u, v, w), depth, nucleus, hydration)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bundle.phantom.along import GAP, HALF_DEPTH, HALF_WIDTH, TRIANGLE, WALL, AlongCanal, X
+from bundle.phantom.along import BETWEEN, GAP, HALF_DEPTH, HALF_WIDTH, TRIANGLE, WALL, AlongCanal, X
 from bundle.phantom.canvas import Canvas, soft
 from bundle.phantom.shapes import Spine
 
@@ -47,7 +47,8 @@ class Canal:
         gap, triangle = self.along.at(index, GAP), self.along.at(index, TRIANGLE)
         conus, thickness, epidural, settled = (n[:, None] for n in self._numbers[owner].unbind(1))
         # The bony canal: wide in front, closing behind where laminae and flavum meet.
-        total = 2 * half_depth.clamp(min=3.0) + gap + 3.0 + epidural
+        # Fat behind the sac lies between the laminae, which touch it.
+        total = 2 * half_depth.clamp(min=3.0) + gap + 1.5 + (1.0 + 1.6 * epidural) * self.along.at(index, BETWEEN)
         t = (behind / total).clamp(0, 1)
         bony_half = (half_width.clamp(min=6) + 2.5) * (1 - 0.8 * t**2.2)
         depth = torch.minimum(bony_half - dx.abs(), torch.minimum(behind + 1, total - behind))
@@ -58,7 +59,7 @@ class Canal:
         ratio = ((dx / width).abs() ** 2.4 + v.abs() ** 2.8) ** (1 / 2.5)
         sac = (1 - ratio) * torch.minimum(half_depth, half_width)
         present = soft((half_depth - 1.0) * 4)
-        canvas.paint(seen, soft(sac + 0.7) * present, "ligament")  # dura
+        canvas.paint(seen, soft(sac + 0.6) * present, "ligament")  # dura
         csf = soft(sac) * present
         canvas.paint(seen, csf, "csf")
         inner = (sac > -1).any(1)
@@ -109,7 +110,8 @@ def _roots(spine: Spine) -> np.ndarray:
         leave = float(body.center_lps_mm[2]) + sum(body.half_height_mm) / 2 * rng.uniform(0.4, 1.4)
         for side in (-1.0, 1.0):
             for part in (0, 1):  # motor before sensory
-                order = float(np.clip(0.72 - 0.085 * number + rng.normal(0, 0.06), 0.03, 0.8))
-                drift = 0.16 * part + 0.30 * order - 0.1 * rng.random()
+                # Those that leave first lie outside; together they hang like a crescent along the back of the sac.
+                order = float(np.clip(0.72 - 0.085 * number + rng.normal(0, 0.10), 0.03, 0.8))
+                drift = 0.20 * part + 0.85 * order**2 + rng.uniform(-0.15, 0.25)
                 rows.append([leave, side, order, -drift, rng.uniform(0, 6.28)])
     return np.asarray(rows)

@@ -16,13 +16,16 @@ from bundle.phantom.blocks import inside_bodies, inside_disks
 from bundle.phantom.canal import Canal
 from bundle.phantom.canvas import Canvas, deepest, soft
 from bundle.phantom.endplates import endplate_up_mm
-from bundle.phantom.posterior import BONE, FLAVUM, FORAMEN, JOINT, METAL, NERVE, add_posterior_elements
+from bundle.phantom.grain import grain
+from bundle.phantom.posterior import BONE, FLAVUM, FORAMEN, INTERSPINOUS, JOINT, METAL, NERVE, add_posterior_elements
 from bundle.phantom.rods import Array, Material, RodTable, depth_of_rods, paint_rods
 from bundle.phantom.shapes import Body, DiskShape, Spine
 from bundle.phantom.soft_tissue import HEAD, LOOPS, VEIN, VESSEL, SoftTissue, add_head, add_loops, add_vessels
-from bundle.phantom.tiles import Tiles
+from bundle.phantom.tiles import PointTiles, Tiles
 
-_BONE_RIM_MM = 0.9
+_BONE_RIM_MM = 1.1
+_ARCH_RIM_MM = 1.3
+_LIGAMENT_MM = 0.8
 _FRAGMENT = Material("annulus")
 _OSTEOPHYTE = Material("marrow", "cortex", 1.0)
 #: What may lie within a body, painted only where the body is.
@@ -156,6 +159,8 @@ class SpinePainter:
         self._along = AlongCanal(spines, self.device)
         self._soft = SoftTissue(spines, self._along, self.device)
         self._canal = Canal(spines, self._along, self.device)
+        marrow = [[s.soft["age"], s.seed % 4099] for s in spines]
+        self._marrow = torch.as_tensor(marrow, dtype=torch.float32, device=self.device)
 
     @torch.no_grad()
     def paint(self, planes: Sequence[SlicePlane], contrasts: Tensor, offsets_mm: Sequence[float] | None = None) -> Tensor:
@@ -168,7 +173,19 @@ class SpinePainter:
         """
         if len(planes) != len(self.patients):
             raise ValueError(f"{len(planes)} planes for {len(self.patients)} patients")
-        tiles = Tiles(planes, self.device, offsets_mm)
+        return self._paint(Tiles(planes, self.device, offsets_mm), contrasts)
+
+    @torch.no_grad()
+    def paint_points(self, points_lps_mm: np.ndarray, contrasts: Tensor) -> Tensor:
+        """(N, C) brightness of the one patient's tissue at points (N, 3), for contrasts (C, len(TISSUES)).
+
+        The anatomy is a function of the point alone; with the identity matrix as ``contrasts`` it gives the tissues' shares.
+        """
+        if len(self.patients) != 1:
+            raise ValueError(f"points lie in one patient, not in {len(self.patients)}")
+        return self._paint(PointTiles(points_lps_mm, self.device), contrasts[None])
+
+    def _paint(self, tiles: Tiles, contrasts: Tensor) -> Tensor:
         canvas = Canvas(tiles, contrasts)
         seen = self._soft.paint(canvas)
         if len(seen) == 0:
@@ -176,15 +193,16 @@ class SpinePainter:
         self._rods(canvas, *LOOPS.values())
         self._muscles(canvas, seen)
         self._rods(canvas, *HEAD.values(), VESSEL, VEIN)
+        self._rods(canvas, FORAMEN)
         bone = self._bones(canvas)
-        self._rods(canvas, JOINT, FLAVUM)
+        self._rods(canvas, JOINT, INTERSPINOUS)
         self._canal.paint(canvas, seen)
-        self._rods(canvas, FORAMEN, NERVE)
-        self._disks(canvas, [p.disks for p in self.patients])
+        self._rods(canvas, FLAVUM, NERVE)
+        self._disks(canvas, [p.disks for p in self.patients], wrapped=True)
         self._rods(canvas, _FRAGMENT)
         inside = self._bodies(canvas, bone)
         self._within(canvas, inside)
-        self._disks(canvas, [p.remnants for p in self.patients])
+        self._disks(canvas, [p.remnants for p in self.patients], wrapped=False)
         self._rods(canvas, METAL)
         return canvas.image()
 
@@ -216,7 +234,7 @@ class SpinePainter:
         ]
         tiles, depth = deepest(torch.cat([t for t, _ in parts]), torch.cat([d for _, d in parts]))
         canvas.paint(tiles, soft(depth), "cortex")
-        canvas.paint(tiles, soft(depth - _BONE_RIM_MM), "marrow")
+        canvas.paint(tiles, soft(depth - _ARCH_RIM_MM), "marrow")
         return _spread(canvas, tiles, depth)
 
     def _bodies(self, canvas: Canvas, bone: Tensor) -> Tensor:
@@ -226,8 +244,17 @@ class SpinePainter:
         canvas.paint(tiles, soft(depth), "cortex")
         # Where a pedicle or the next segment of the sacrum joins, there is no cortex between.
         marrow = torch.maximum(depth, torch.minimum(bone[tiles], depth + 4 * _BONE_RIM_MM)) - _BONE_RIM_MM
-        canvas.paint(tiles, soft(torch.minimum(marrow, depth)), "marrow")
+        marrow = soft(torch.minimum(marrow, depth))
+        canvas.paint(tiles, marrow, "marrow")
+        canvas.paint(tiles, marrow * self._mottle(canvas.tiles, tiles), "fatty_marrow")
         return _spread(canvas, tiles, depth)
+
+    def _mottle(self, tiles: Tiles, chosen: Tensor) -> Tensor:
+        """Share of fatty islands in the marrow at the points of the tiles ``chosen``: more with age."""
+        owner = tiles.owner[chosen]
+        age, offset = self._marrow[owner, :1], self._marrow[owner, 1:]
+        points = tiles.points(chosen)
+        return ((0.08 + 0.004 * age) * (0.6 + 0.7 * grain(*points, (4.5, 4.5, 4.5), offset))).clamp(0, 0.7)
 
     def _within(self, canvas: Canvas, inside: Tensor) -> None:
         for material in _WITHIN.values():
@@ -239,12 +266,15 @@ class SpinePainter:
                 canvas.paint(tiles, soft(torch.minimum(depth, limit)), material.rim)
             canvas.paint(tiles, soft(torch.minimum(depth - material.rim_mm, limit)), material.core)
 
-    def _disks(self, canvas: Canvas, disks: Sequence[Sequence[DiskShape]]) -> None:
+    def _disks(self, canvas: Canvas, disks: Sequence[Sequence[DiskShape]], wrapped: bool) -> None:
+        """Paint disks, those outside the sacrum ``wrapped`` in the longitudinal ligaments and what is like them beside."""
         found = inside_disks(canvas.tiles, disks)
         if len(found.tiles) == 0:
             return
         # Two disks never share a point, but may share a tile: the deeper one says what a point is.
         tiles, depth = deepest(found.tiles, found.depth_mm)
+        if wrapped:
+            canvas.paint(tiles, soft(depth + _LIGAMENT_MM), "ligament")
         canvas.paint(tiles, soft(depth), "annulus")
         wet = _spread(canvas, *deepest(found.tiles, soft(found.depth_mm) * found.nucleus * found.hydration), rest=0.0)
         canvas.paint(tiles, wet[tiles], "nucleus")

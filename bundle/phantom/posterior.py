@@ -12,8 +12,9 @@ from bundle.phantom.rods import Array, Material, RodTable
 from bundle.phantom.shapes import Body, Spine
 
 BONE = Material("marrow", "cortex", 1.1)
-JOINT = Material("cartilage")
+JOINT = Material("fluid", "cartilage", 0.5)
 FLAVUM = Material("ligament")
+INTERSPINOUS = Material("muscle")
 FORAMEN = Material("fat")
 NERVE = Material("nerve")
 METAL = Material("metal")
@@ -21,9 +22,11 @@ METAL = Material("metal")
 # Half thickness of a pedicle (mm) and the angle of the facet joint below to the sagittal plane (degrees), after the
 # morphometry of Panjabi et al., Spine 1992;17:299 and 1993;18:1298, rounded.
 _PEDICLE_MM = {"L1": 3.8, "L2": 4.0, "L3": 4.7, "L4": 5.8, "L5": 7.5}
-_FACET_DEG = {"T12": 20.0, "L1": 25.0, "L2": 30.0, "L3": 37.0, "L4": 46.0, "L5": 52.0}
+_FACET_DEG = {"T12": 20.0, "L1": 25.0, "L2": 30.0, "L3": 37.0, "L4": 46.0, "L5": 52.0, "S1": 60.0}
 #: Distance of that joint's middle from the midline, mm.
-_FACET_MM = {"T12": 11.5, "L1": 12.5, "L2": 14.0, "L3": 16.0, "L4": 19.0, "L5": 22.5}
+_FACET_MM = {"T12": 11.5, "L1": 12.5, "L2": 14.0, "L3": 16.0, "L4": 19.0, "L5": 22.5, "S1": 25.0}
+#: How far back it lies, as a share of the canal's depth.
+_JOINT_BACK = 0.72
 
 
 class _Arch:
@@ -53,7 +56,11 @@ def add_posterior_elements(table: RodTable, spine: Spine) -> None:
             continue
         canal = spine.canal_at(float(body.center_lps_mm[2]))
         if body.level[0] == "S":
-            _sacral_roof(_Arch(table, body), body, canal, spine)
+            arch = _Arch(table, body)
+            _sacral_roof(arch, body, canal, spine)
+            if body.level == "S1":
+                for side in (-1.0, 1.0):
+                    _superior_process(arch, _size(body, canal, spine), side, spine.soft)
         else:
             _vertebra(_Arch(table, body), body, below, canal, spine)
 
@@ -126,7 +133,7 @@ def _size(body: Body, canal: Array, spine: Spine) -> _Size:
         h=sum(body.half_height_mm) / 2,
         gap=spine.gap_below(body),
         side_wall=float(side_wall),
-        canal=float(2 * max(canal[2], 3.0) + canal[4] + 3.5),
+        canal=float(2 * max(canal[2], 3.0) + canal[4] + 2.5),
         pedicle=_PEDICLE_MM.get(known, 3.2) * s["size"],
         joint_u=float(max(_FACET_MM[known] * s["size"], side_wall + 2.0)),
         joint_deg=max(_FACET_DEG[known] + s["facet_deg"], 12.0),
@@ -142,12 +149,12 @@ def _vertebra(arch: _Arch, body: Body, below: Body | None, canal: Array, spine: 
             BONE, (root, -4.0, 0.38 * size.h), (root + side, 0.75 * size.canal, 0.30 * size.h),
             (size.pedicle, 4.5, 0.50 * size.h),
         )  # fmt: skip
-        joint = _Joint(side, size.joint_u, 0.80 * size.canal, size.joint_deg)
+        joint = _Joint(side, size.joint_u, _JOINT_BACK * size.canal, size.joint_deg)
         if not roofless:
             _half_arch(arch, size, joint, spine.soft)
         _superior_process(arch, size, side, spine.soft)
         if below is not None and below.level != "S2":
-            w, half = -size.h - 0.5 * size.gap, 6.4 * spine.soft["facet"]
+            w, half = -size.h - 0.5 * size.gap, 6.0 * spine.soft["facet"]
             arch(
                 JOINT,
                 joint.at(-0.2, 0, w + 5),
@@ -158,7 +165,7 @@ def _vertebra(arch: _Arch, body: Body, below: Body | None, canal: Array, spine: 
         _beside(arch, size, side, body.level, spine)
         _root(arch, side, size, spine.soft["size"])
     if not roofless:
-        _spinous_process(arch, size, body.level, spine.soft)
+        _spinous_process(arch, size, body.level, spine)
 
 
 def _half_arch(arch: _Arch, size: _Size, joint: _Joint, soft: Mapping[str, float]) -> None:
@@ -167,10 +174,10 @@ def _half_arch(arch: _Arch, size: _Size, joint: _Joint, soft: Mapping[str, float
     w = -h - 0.5 * size.gap  # height of the joint: that of the disk below
     isthmus = (side * (size.side_wall + size.pedicle - 1), 0.75 * size.canal, 0.1 * h)
     arch(BONE, isthmus, joint.at(-4.2, 0, -0.75 * h), (3.6, 4.0, 0.35 * h))
-    arch(BONE, joint.at(-4.5, 0, -0.45 * h), (side * 2.0, size.canal + 5.0, -0.70 * h), (3.0, 3.0, 0.52 * h), 0.0, 0.95)
+    arch(BONE, joint.at(-4.5, 0, -0.45 * h), (side * 2.0, size.canal + 4.0, -0.70 * h), (3.0, 3.0, 0.52 * h), 0.0, 0.95)
     # The inferior process lies behind and inside the joint with the vertebra below.
     arch(
-        BONE, joint.at(-5.2 * facet, 0, -0.6 * h), joint.at(-4.9 * facet, 0, w - 6.0), (4.6 * facet, 7.0 * facet, 6.5),
+        BONE, joint.at(-5.6 * facet, 0, -0.6 * h), joint.at(-5.4 * facet, 0, w - 6.0), (5.0 * facet, 7.8 * facet, 7.0),
         joint.yaw_deg, 0.9,
     )  # fmt: skip
     # Flavum: from the front of this lamina over the joint's inner side to the upper edge of the next.
@@ -182,10 +189,10 @@ def _superior_process(arch: _Arch, size: _Size, side: float, soft: Mapping[str, 
     """Before and outside the joint with the vertebra above, which is steeper and nearer to the midline."""
     facet = soft["facet"]
     u = max(size.joint_u - 2.5, size.side_wall + 1.0)
-    joint = _Joint(side, u, 0.80 * size.canal, max(size.joint_deg - 8.0, 12.0))
+    joint = _Joint(side, u, _JOINT_BACK * size.canal, max(size.joint_deg - 8.0, 12.0))
     arch(
         BONE, (side * (size.side_wall + size.pedicle), 0.70 * size.canal, 0.3 * size.h),
-        joint.at(4.6 * facet, 0, size.h + 0.5 * size.gap + 6.0), (4.2 * facet, 6.4 * facet, 5.5), joint.yaw_deg, 0.9,
+        joint.at(5.3 * facet, 0, size.h + 0.5 * size.gap + 6.0), (5.0 * facet, 7.6 * facet, 6.5), joint.yaw_deg, 0.95,
     )  # fmt: skip
 
 
@@ -207,20 +214,30 @@ def _beside(arch: _Arch, size: _Size, side: float, level: str, spine: Spine) -> 
         arch(BONE, (side * 62.0, 26.0, -0.9 * h), (side * 112.0, -10.0, -3.2 * h), (3.4, 3.4, 6.0))
 
 
-def _spinous_process(arch: _Arch, size: _Size, level: str, soft: Mapping[str, float]) -> None:
-    h, region, last = size.h, level[0], level in ("L5", "L6")
-    length = {"L": 25.0, "T": 26.0, "C": 16.0}[region] * soft["spinous"] * (0.85 if last else 1.0)
-    tall = (10.5 if region == "L" else 5.5) * soft["spinous_tall"] * (0.8 if last else 1.0)
-    drop, fall = (-0.55 if region == "L" else -1.0) * h, {"L": 0.25, "T": 1.5, "C": 0.9}[region] * h
+def _spinous_process(arch: _Arch, size: _Size, level: str, spine: Spine) -> None:
+    h, region, last, soft = size.h, level[0], level in ("L5", "L6"), spine.soft
+    length = {"L": 27.0, "T": 26.0, "C": 16.0}[region] * soft["spinous"] * (0.8 if last else 1.0)
+    tall = (11.5 if region == "L" else 5.5) * soft["spinous_tall"] * (0.75 if last else 1.0)
+    drop, fall = (-0.55 if region == "L" else -1.0) * h, {"L": 0.35, "T": 1.5, "C": 0.9}[region] * h
     tip = size.canal + 6 + length
-    arch(BONE, (0, size.canal + 5.0, drop), (0, tip - tall, drop - fall), (3.4, 4.0, 0.82 * tall))
-    arch(BONE, (0, size.canal + 0.5 * length, drop - 0.5 * fall), (0, tip - tall, drop - fall), (4.4, tall, tall))
-    # Between two processes lie ligament and fat in stripes; a dark band runs over their tips.
+    # A neck behind the laminae, then a blade like a hatchet's.
+    arch(BONE, (0, size.canal + 5.0, drop), (0, tip - 0.6 * tall, drop - fall), (3.4, 4.0, 0.75 * tall))
+    arch(
+        BONE,
+        (0, size.canal + 0.5 * length, drop - 0.4 * fall),
+        (0, tip - 0.75 * tall, drop - fall),
+        (4.2, 0.8 * tall, 0.95 * tall),
+    )
+    # Between two processes lie strands of ligament and fat, rising to the back; a dark band runs over their tips.
+    rng = np.random.default_rng([spine.seed, 7, ord(level[0]), int(level[1:])])
     reach = h + 0.5 * size.gap
-    for share in (0.2, 0.45, 0.7):
-        v, w = size.canal + 4 + share * length, drop - fall * share - reach
-        arch(FLAVUM, (0, v, w + 5), (0, v + 4, w - 5), (1.2, 1.3, 3.0))
-    arch(FLAVUM, (0, tip, drop - fall + reach), (0, tip, drop - fall - reach), (1.8, 1.4, 1.4))
+    slack = max(reach - 0.8 * tall, 2.0)
+    for share in (0.1, 0.3, 0.5, 0.7):
+        v, w = size.canal + 4 + (share + rng.uniform(-0.08, 0.08)) * length, drop - fall * share - reach
+        low, high, thick = -rng.uniform(0.6, 1.2) * slack, rng.uniform(0.4, 1.1) * slack, rng.uniform(1.2, 3.2)
+        strand = FLAVUM if rng.random() < 0.2 else INTERSPINOUS
+        arch(strand, (0, v, w + low), (0, v + rng.uniform(3, 9), w + high), (1.6, thick, thick))
+    arch(FLAVUM, (0, tip, drop - fall + reach), (0, tip, drop - fall - reach), (1.8, 1.2, 1.2))
 
 
 def _root(arch: _Arch, side: float, size: _Size, scale: float) -> None:

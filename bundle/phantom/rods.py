@@ -42,6 +42,7 @@ class RodTable:
         self._origins: list[ArrayLike] = [np.zeros(3)]
         self._axes: list[ArrayLike] = [np.eye(3)]
         self._rows: dict[Material, list[tuple[float, ...]]] = {}
+        self._placed: dict[Material, Array] | None = None
 
     def frame(self, origin_lps_mm: ArrayLike, axes: ArrayLike) -> int:
         """Number of a new frame with unit rows ``axes`` (3, 3) around ``origin_lps_mm`` (3,). Frame 0 is patient space."""
@@ -70,11 +71,18 @@ class RodTable:
             yaw_deg: the half axes are turned about the frame's third axis, from its first toward its second.
             taper: half axes at the end as a share of those at the start.
         """
+        self._placed = None
         self._rows.setdefault(material, []).append((*start_mm, *end_mm, *radii_mm, frame, yaw_deg, taper))
 
     def of(self, material: Material) -> Array:
         """(K, 19) rods of ``material`` in patient space: ends (6), half axes (3), their unit directions (9), taper."""
-        rows = np.array(self._rows.get(material, []), dtype=np.float64).reshape(-1, 12)
+        if self._placed is None:
+            self._placed = self._place()
+        return self._placed.get(material, np.zeros((0, 19)))
+
+    def _place(self) -> dict[Material, Array]:
+        """All rods in patient space; one turn for all of them takes no longer than one for each material."""
+        rows = np.array([row for some in self._rows.values() for row in some], dtype=np.float64).reshape(-1, 12)
         frame = rows[:, 9].astype(np.int64)
         origins, axes = np.stack(self._origins)[frame], np.stack(self._axes)[frame]
         ends = origins[:, None] + rows[:, :6].reshape(-1, 2, 3) @ axes
@@ -82,7 +90,9 @@ class RodTable:
         turn = np.zeros((len(rows), 3, 3))
         turn[:, 0, 0] = turn[:, 1, 1] = np.cos(yaw)
         turn[:, 0, 1], turn[:, 1, 0], turn[:, 2, 2] = np.sin(yaw), -np.sin(yaw), 1.0
-        return np.concatenate([ends.reshape(-1, 6), rows[:, 6:9], (turn @ axes).reshape(-1, 9), rows[:, 11:]], axis=1)
+        whole = np.concatenate([ends.reshape(-1, 6), rows[:, 6:9], (turn @ axes).reshape(-1, 9), rows[:, 11:]], axis=1)
+        last = np.cumsum([len(some) for some in self._rows.values()])
+        return dict(zip(self._rows, np.split(whole, last[:-1]), strict=True)) if self._rows else {}
 
 
 def depth_of_rods(tiles: Tiles, tables: Sequence[Array]) -> tuple[Tensor, Tensor]:

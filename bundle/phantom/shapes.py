@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -193,6 +194,20 @@ class Spine:
         """Names of the bodies from L1 down to S1: six, or seven where there is a sixth lumbar body."""
         names = [b.level for b in self.bodies]
         return tuple(names[names.index("S1") : names.index("L1") + 1])[::-1]
+
+    @cached_property
+    def front_depth_mm(self) -> float:
+        """Greatest depth below the skin of the back at which the front of a lumbar body or of S1 lies."""
+        behind_wall = 22 + self.soft["muscle_depth"] + self.soft["back_fat"]
+        depths = []
+        for body in self.bodies:
+            if body.level[0] == "L" or body.level == "S1":
+                corners = body.corners_lps_mm()[[0, 3]]
+                # The skin follows the large curves of the spine alone.
+                around = corners[:, 2, None] + np.linspace(-40, 40, 9)
+                wall = np.interp(around, self.canal[:, 0], self.canal[:, 2]).mean(1)
+                depths.append(float((wall + behind_wall - corners[:, 1]).max()))
+        return max(depths)
 
     @property
     def presacral_levels(self) -> tuple[str, ...]:

@@ -168,10 +168,8 @@ class VertebraSlices(Dataset):
             sample_contrast(rng, draw(rng, contrasts), randomised=randomised, patient=factors)
             for _ in range(self.contrasts_per_plane)
         ]
-        depth = 65.0
-        if isinstance(patient, SpinePatient):
-            depth = 15.0 + patient.spine.soft["muscle_depth"] + patient.spine.soft["back_fat"]
-        acquisitions = [sample_acquisition(rng, self.rates, depth) for _ in signals]
+        front_mm = patient.spine.front_depth_mm if isinstance(patient, SpinePatient) else 110.0
+        acquisitions = [sample_acquisition(rng, self.rates, front_mm) for _ in signals]
         seeds = [int(rng.integers(2**31)) for _ in signals]
         return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng)
 

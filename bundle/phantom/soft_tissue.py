@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bundle.phantom.along import SMOOTH_WALL, AlongCanal, X
 from bundle.phantom.canvas import Canvas, soft
+from bundle.phantom.grain import grain
 from bundle.phantom.rods import Material, RodTable
 from bundle.phantom.shapes import Spine
 
@@ -29,7 +30,9 @@ LOOPS: dict[str, Material] = {
 VESSEL = Material("vessel", "muscle", 1.0)
 VEIN = Material("slow_flow", "muscle", 0.8)
 
-_NUMBERS = ("muscle_depth", "back_fat", "front", "half_width", "belly_fat", "belly", "muscle_fat", "psoas", "cleft_fat")
+_NUMBERS = (
+    "muscle_depth", "back_fat", "front", "half_width", "belly_fat", "belly", "muscle_fat", "psoas", "cleft_fat", "size",
+)  # fmt: skip
 
 
 def add_loops(table: RodTable, spine: Spine, rng: np.random.Generator) -> None:
@@ -132,17 +135,10 @@ class SoftTissue:
         self.along = along
         rows = [[s.soft[name] for name in _NUMBERS] for s in spines]
         self._numbers = torch.as_tensor(rows, dtype=torch.float32, device=device)
-        waves = []
-        for spine in spines:
-            rng = np.random.default_rng([spine.seed, 3])
-            # Fibres run up and down: fat between them changes fast across and slowly along.
-            direction = rng.normal(0, 1, (7, 3)) * np.array([1.0, 1.0, 0.12])
-            pace = np.geomspace(0.16, 0.9, 7)
-            k = direction / np.linalg.norm(direction, axis=1, keepdims=True) * pace[:, None]
-            waves.append(np.concatenate([k, rng.uniform(0, 6.28, (7, 1))], axis=1))
+        offsets = [[spine.seed % 4093] for spine in spines]
+        self._offsets = torch.as_tensor(offsets, dtype=torch.float32, device=device)
         necks = [s.body("C7").center_lps_mm[2] if s.bodies[-1].level[0] == "C" else 1e4 for s in spines]
         self._neck = torch.as_tensor(necks, dtype=torch.float32, device=device)
-        self._waves = torch.as_tensor(np.stack(waves), dtype=torch.float32, device=device)
 
     def _of(self, owner: Tensor, name: str) -> Tensor:
         return self._numbers[owner, _NUMBERS.index(name)][:, None]
@@ -164,9 +160,9 @@ class SoftTissue:
         before = 40 + self._of(owner, "front") * (1 + self._of(owner, "belly") * torch.sin(z / 90))
         front = wall - before * (1 - neck) - 62 * neck
         middle, half = (back + front) / 2, (back - front) / 2
-        ratio = (((x - 0.5 * self.along.at(index, X)) / half_width).abs() ** 2.4 + ((y - middle) / half).abs() ** 2.4) ** (
-            1 / 2.4
-        )
+        across, along = ((x - 0.5 * self.along.at(index, X)) / half_width).abs(), ((y - middle) / half).abs()
+        # A superellipse with the exponent 2.5, which is quick to compute.
+        ratio = (across * across * across.sqrt() + along * along * along.sqrt()) ** 0.4
         skin = (1 - ratio) * torch.minimum(half, half_width)
         every = torch.arange(len(owner), device=tiles.device)
         seen = every[(skin > -2).any(1)]
@@ -175,6 +171,7 @@ class SoftTissue:
         skin = skin[seen]
         canvas.paint(seen, soft(skin), "skin")
         canvas.paint(seen, soft(skin - 1.8), "fat")
+        self._strands(canvas, seen, skin, (x[seen], y[seen], z[seen]), wall[seen])
         # The abdominal wall reaches to the back only as far as the muscles beside the spine.
         belly = skin - self._of(owner[seen], "belly_fat")
         before = wall[seen] + 4 - y[seen]
@@ -184,60 +181,75 @@ class SoftTissue:
             canvas.paint(seen[near], soft(torch.minimum(belly, 9 - belly)) * before, "muscle")
         return seen
 
+    def _strands(self, canvas: Canvas, seen: Tensor, skin: Tensor, xyz: tuple[Tensor, Tensor, Tensor], wall: Tensor) -> None:
+        """Membranes and small vessels in the fat of the belly, too thin to be seen one by one."""
+        inner = (skin > self._of(canvas.tiles.owner[seen], "belly_fat")) & (xyz[1] < wall - 8)
+        near = inner.any(1)
+        if bool(near.any()):
+            x, y, z = (part[near] for part in xyz)
+            offset = self._offsets[canvas.tiles.owner[seen[near]]]
+            sheets = grain(x, y, z, (5.0, 5.0, 7.0), offset)
+            canvas.paint(seen[near], (0.45 * (sheets - 1.1)).clamp(0, 0.7) * inner[near], "muscle")
+
     def paint_muscles(self, canvas: Canvas, seen: Tensor) -> None:
         """Paint the muscles of the back, psoas and quadratus lumborum on the tiles ``seen``."""
         tiles = canvas.tiles
         x, y, z = tiles.points(seen)
         owner = tiles.owner[seen]
         index = self.along.index(owner, z)
-        u, v = (x - self.along.at(index, X)).abs(), y - self.along.at(index, SMOOTH_WALL)
+        dx, v = x - self.along.at(index, X), y - self.along.at(index, SMOOTH_WALL)
+        u = dx.abs()
         deep = self._of(owner, "muscle_depth")
         near = ((v > 2) & (v < deep + 26) & (u < 70)).any(1)
         if bool(near.any()):
-            self._back(canvas, seen[near], u[near], v[near], (x[near], y[near], z[near]))
+            self._back(canvas, seen[near], dx[near], v[near], z[near])
         near = ((v > -80) & (v < 18) & (u > 18) & (u < 80)).any(1)
         if bool(near.any()):
             self._beside(canvas, seen[near], u[near], v[near], z[near])
 
-    def _back(self, canvas: Canvas, seen: Tensor, u: Tensor, v: Tensor, xyz: tuple[Tensor, Tensor, Tensor]) -> None:
+    def _back(self, canvas: Canvas, seen: Tensor, dx: Tensor, v: Tensor, z: Tensor) -> None:
         owner = canvas.tiles.owner[seen]
-        deep, z = self._of(owner, "muscle_depth"), xyz[2]
+        deep, u = self._of(owner, "muscle_depth"), dx.abs()
         # Two long humps with a groove between them.
         top = 15 - 11 * torch.exp(-(((u - 42) / 20) ** 2))
         reach = (deep + 21 - top) * (1 - 0.16 * ((26 - u).clamp(min=0) / 26) ** 2)
-        lateral = ((u - 16).clamp(min=0) / 48) ** 2.3 + ((v - top) / reach).clamp(min=0) ** 2.6
-        depth = torch.minimum(torch.minimum((1 - lateral ** (1 / 2.4)) * 24, u - 2.0), v - top)
+        lateral = ((u - 10).clamp(min=0) / 55) ** 2.1 + ((v - top) / reach).clamp(min=0) ** 2.4
+        depth = torch.minimum(torch.minimum((1 - lateral ** (1 / 2.2)) * 24, u - 2.0), v - top)
         canvas.paint(seen, soft(depth + 0.9), "ligament")  # fascia
         canvas.paint(seen, soft(depth), "fat")
         # Multifidus grows toward the sacrum at the cost of the erector beside it.
         lower = torch.sigmoid((-z - 20) / 35)
         border = 14 + 8 * lower + 0.28 * (v - 20) + 2.0 * torch.sin(v / 7 + z / 40)
         cleft = 0.15 + 0.9 * self._of(owner, "cleft_fat") * (0.4 + 0.6 * lower)
-        parts = torch.minimum(depth - 0.7, (u - border).abs() - cleft)
+        parts = torch.minimum(depth - 0.4, (u - border).abs() - cleft)
         second = 40 + 3 * torch.sin(v / 9)  # longissimus and iliocostalis
         parts = torch.minimum(parts, (u - second).abs() - 0.6 * cleft)
         canvas.paint(seen, soft(parts), "muscle")
-        # Septa of fat between the fibres: where a random wave crosses zero, wider the more fat there is.
-        waves = self._waves[owner]
-        grain = torch.zeros_like(z)
-        for k in range(waves.shape[1]):
-            across, back, up, phase = (waves[:, k, None, i] for i in range(4))
-            grain += torch.sin(xyz[0] * across + xyz[1] * back + z * up + phase)
         infiltration = self._of(owner, "muscle_fat") * (0.45 + 0.55 * lower) * (1.25 - 0.006 * u)
-        # They break up and come back with the slower waves.
-        patch = 0.5 + 0.5 * torch.sin(xyz[0] * 0.19 + waves[:, 0, None, 3] * 3) * torch.sin(xyz[1] * 0.23 + z * 0.03)
-        septa = torch.sigmoid((1.3 * infiltration - grain.abs()) * 6) * (patch + infiltration).clamp(max=0.9)
-        canvas.paint(seen, septa * soft(parts - 0.3), "fat")
+        canvas.paint(seen, self._fibres(owner, dx, v, z, deep, infiltration) * soft(parts - 0.3), "fat")
+
+    def _fibres(self, owner: Tensor, dx: Tensor, v: Tensor, z: Tensor, deep: Tensor, infiltration: Tensor) -> Tensor:
+        """Share of fat within muscle: strands that fan out from the spinous processes and run obliquely down, and a haze."""
+        back = deep + 24 - v
+        angle, away = torch.atan2(dx, back), torch.sqrt(dx * dx + back * back)
+        offset = self._offsets[owner]
+        strands = grain(42 * angle, away + 0.25 * z, z, (1.7, 11.0, 45.0), offset)
+        patches = grain(dx, v, z, (16.0, 16.0, 40.0), offset + 31)
+        # More of it near the bone, where multifidus wastes first.
+        share = infiltration * (1 + 0.5 * patches + 0.6 * torch.exp(-(((v - 8) / 12) ** 2))).clamp(min=0.1)
+        return (torch.sigmoid((strands - 1.5 + 2.2 * share) * 2.5) * (0.36 + 0.36 * share) + 0.22 * share).clamp(max=0.92)
 
     def _beside(self, canvas: Canvas, seen: Tensor, u: Tensor, v: Tensor, z: Tensor) -> None:
         owner = canvas.tiles.owner[seen]
         # Psoas grows from L1 to the pelvis, moves away from the spine and forward.
         grow = torch.sigmoid((25 - z) / 26)
         low = torch.sigmoid((-z - 70) / 16)
-        thick = 3 + 15 * grow * self._of(owner, "psoas") - 2 * low
-        away, ahead = 29 + 12 * grow + 10 * low, -15 - 5 * grow - 22 * low
+        thick = 4 + 14 * grow * self._of(owner, "psoas") - 2 * low
+        # Beside the bodies, which grow wider downward.
+        away = (21 + 2.5 * grow) * self._of(owner, "size") + thick - 0.5 + 10 * low
+        ahead = -15 - 5 * grow - 22 * low
         depth = (1 - (((u - away) / thick).abs() ** 2.3 + ((v - ahead) / (1.3 * thick)).abs() ** 2.3) ** (1 / 2.3)) * thick
         canvas.paint(seen, soft(depth + 0.6), "ligament")
         canvas.paint(seen, soft(depth), "muscle")
-        flat = (1 - torch.sqrt(((u - 56) / 16) ** 2 + ((v - 3) / 9) ** 2)) * 9
+        flat = (1 - torch.sqrt(((u - 49) / 23) ** 2 + ((v - 5) / 8) ** 2)) * 8  # with the muscles between the processes
         canvas.paint(seen, soft(flat) * torch.sigmoid((z + 75) / 4), "muscle")
