@@ -189,12 +189,13 @@ def read_corners(spine: Spine, level: str) -> Array:
     ends = np.array([_crossings(image[:, c], 1.0) for c in columns])  # upper, lower by column
     found = []
     for end, wall in ((0, 0), (0, 1), (1, 1), (1, 0)):
-        row = float(ends[:, end].min() if end == 0 else ends[:, end].max())
-        column = float(walls[:, wall].min() if wall == 0 else walls[:, wall].max())
+        # A start a fifth of the way in, where an end is surely an end and a wall a wall.
+        row = float(ends[int((0.8 if wall else 0.2) * len(ends)), end])
+        column = float(walls[int((0.8 if end else 0.2) * len(walls)), wall])
         for _ in range(6):
             along_end = _curve(columns, ends[:, end], column, -1 if wall else 1, 2.4 / mm, 9 / mm)
-            along_wall = _curve(rows, walls[:, wall], row, -1 if end else 1, 2.4 / mm, 8 / mm)
             row = float(np.polyval(along_end, 0.0))
+            along_wall = _curve(rows, walls[:, wall], row, -1 if end else 1, 2.4 / mm, 8 / mm)
             column = float(np.polyval(along_wall, 0.0))
             # The curves are centred on the last estimate, so one more turn moves both onto the crossing.
         found.append([column, row])
