@@ -79,7 +79,7 @@ def main(output: str = "runs/scanner.png", seed: int = 2, size_px: int = 320, fi
     rng = np.random.default_rng(seed)
     shown = [(name, sequence, GOOD) for name, sequence in PROTOCOLS.items()]
     shown += [(name, T2, acquisition) for name, acquisition in FAULTS.items()]
-    shown += [(f"drawn {k}", T2, sample_acquisition(rng)) for k in range(DRAWS)]
+    shown += [(f"drawn {k}", T2, sample_acquisition(rng, front_depth_mm=spine.front_depth_mm)) for k in range(DRAWS)]
     signals = torch.stack([spin_echo_signal(sequence) for _, sequence, _ in shown])
     acquisitions = [acquisition for *_, acquisition in shown]
     patients = (SpinePatient(spine), SpinePatient(replace(spine, screws=("L3", "L4"))))

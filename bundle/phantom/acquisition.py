@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-#: The front of the lumbar bodies lies about this far before the middle of the canal.
-_BODIES_BEFORE_CANAL_MM = 45.0
 Range = tuple[float, float]
 
 
@@ -105,14 +103,15 @@ class AcquisitionRates:
 
     The defaults span a good and a poor scanner. Noise, coil, saturation bands, cut corners and windows follow what was
     measured on SPIDER and lumbar-t1 (SPIDER's pictures clip 5% of their pixels to white, lumbar-t1's none); the others occur
-    more often than in a reading room, so that training sees enough of each fault.
+    more often than in a reading room, so that training sees enough of each fault. ``noise`` is a share of the brightest
+    tissue's signal at the depth of the bodies.
     """
 
     voxel_frequency_mm: Range = (0.5, 1.2)
     voxel_phase_mm: Range = (0.6, 1.6)
     chance_partial_fourier: float = 0.3
     chance_phase_along_rows: float = 0.75
-    noise: Range = (0.0007, 0.02)
+    noise: Range = (0.0008, 0.03)
     chance_coil: float = 0.85
     coil_depth_mm: Range = (40.0, 250.0)
     chance_coil_correction: float = 0.5
@@ -135,7 +134,7 @@ class AcquisitionRates:
     wrap_mm: Range = (15.0, 80.0)
     chance_saturation: float = 0.6
     saturation: Range = (0.7, 0.97)
-    saturation_before_bodies_mm: Range = (0.0, 40.0)
+    saturation_before_bodies_mm: Range = (-3.0, 40.0)
     metal_mm: Range = (4.0, 40.0)
     chance_zipper: float = 0.02
     zipper: Range = (0.1, 0.6)
@@ -169,14 +168,15 @@ class AcquisitionRates:
 
 
 def sample_acquisition(
-    rng: np.random.Generator, rates: AcquisitionRates | None = None, canal_depth_mm: float = 65.0
+    rng: np.random.Generator, rates: AcquisitionRates | None = None, front_depth_mm: float = 110.0
 ) -> Acquisition:
     """An acquisition as hospitals take them.
 
     Args:
         rng: source of chance.
         rates: what occurs how often; the usual where None.
-        canal_depth_mm: depth of the canal below the back's skin; a technician lays the saturation band before the bodies.
+        front_depth_mm: greatest depth of the bodies' front below the back's skin. A technician lays the saturation band
+            before it, and takes as many averages as this patient's bodies need to stand out from the noise.
     """
     r = rates or AcquisitionRates()
 
@@ -199,7 +199,7 @@ def sample_acquisition(
         voxel_mm=(phase_mm, frequency_mm) if phase_axis == 0 else (frequency_mm, phase_mm),
         partial_fourier=float(rng.uniform(0.6, 0.9)) if rng.random() < r.chance_partial_fourier else 1.0,
         phase_axis=phase_axis,
-        noise=log_between(r.noise),
+        noise=log_between(r.noise) * (0.5 ** (front_depth_mm / coil_depth_mm) if coil_depth_mm else 1.0),
         coil_depth_mm=coil_depth_mm,
         coil_correction=float(rng.uniform(0.5, 1.0)) if coil_depth_mm and rng.random() < r.chance_coil_correction else 0.0,
         coil_elements=maybe(r.chance_coil_elements, r.coil_elements),
@@ -216,7 +216,7 @@ def sample_acquisition(
         wrap=maybe(r.chance_wrap, r.wrap),
         wrap_mm=between(r.wrap_mm),
         saturation=maybe(r.chance_saturation, r.saturation),
-        saturation_depth_mm=canal_depth_mm + _BODIES_BEFORE_CANAL_MM + between(r.saturation_before_bodies_mm),
+        saturation_depth_mm=front_depth_mm + between(r.saturation_before_bodies_mm),
         saturation_tilt=float(rng.normal(0, 0.05)),
         metal_mm=log_between(r.metal_mm),
         zipper=maybe(r.chance_zipper, r.zipper),

@@ -24,9 +24,9 @@ LEVELS: tuple[str, ...] = (
 # Body height, depth, width and height of the disk below, in mm: typical of adults, rounded by hand and no fit to any one
 # morphometric study. Sacral values are for its segments.
 _SIZES: dict[str, tuple[float, float, float, float]] = {
-    "S5": (15, 9, 24, 1.0), "S4": (17, 11, 30, 1.0), "S3": (20, 14, 38, 1.3), "S2": (24, 18, 46, 1.8),
-    "S1": (29, 27, 52, 3.6), "L5": (27.5, 35, 51, 10.0), "L4": (27.5, 35, 49, 11.0), "L3": (28, 34.5, 46, 10.5),
-    "L2": (27.5, 34, 44, 9.5), "L1": (26.5, 33, 42, 8.0), "T12": (25.5, 31.5, 41, 7.0), "T11": (23.5, 30, 38, 5.5),
+    "S5": (14, 10, 24, 1.0), "S4": (16, 12, 30, 1.0), "S3": (18, 15, 38, 1.2), "S2": (21, 17.5, 46, 1.6),
+    "S1": (26, 26.5, 52, 3.2), "L5": (27, 35.5, 51, 10.0), "L4": (27, 35.5, 49, 11.0), "L3": (27.5, 35, 46, 10.5),
+    "L2": (27, 34.5, 44, 9.5), "L1": (26, 33.5, 42, 8.0), "T12": (25.5, 31.5, 41, 7.0), "T11": (23.5, 30, 38, 5.5),
     "T10": (22.5, 29, 34, 5.0), "T9": (21.5, 28, 32, 4.5), "T8": (21, 27, 31, 4.5), "T7": (20.5, 26, 30, 4.5),
     "T6": (20, 25, 29, 4.3), "T5": (19.5, 24, 28, 4.0), "T4": (19, 23, 27, 3.8), "T3": (18.5, 21.5, 26, 3.6),
     "T2": (18, 20, 27, 3.6), "T1": (17, 18, 29, 4.0), "C7": (14.5, 17, 27, 5.2), "C6": (13, 17, 25, 5.0),
@@ -35,7 +35,7 @@ _SIZES: dict[str, tuple[float, float, float, float]] = {
 
 # Tilt of each body in the sagittal plane, degrees that its upper end leans forward (lying down).
 _TILT_DEG: dict[str, float] = {
-    "S5": 34, "S4": 48, "S3": 57, "S2": 53, "S1": 43, "L5": 22, "L4": 8, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
+    "S5": 38, "S4": 52, "S3": 58, "S2": 53, "S1": 47, "L5": 20, "L4": 7, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
     "T11": -11, "T10": -8, "T9": -4, "T8": 0, "T7": 5, "T6": 9, "T5": 13, "T4": 17, "T3": 21, "T2": 24, "T1": 24,
     "C7": 20, "C6": 12, "C5": 4, "C4": -2, "C3": -6, "C2": -8,
 }  # fmt: skip
@@ -131,7 +131,7 @@ def _sample_habit(chance: Chance) -> dict[str, float]:
     old = (age - 18) / 67
     return {
         "female": float(female), "age": age, "size": size,
-        "lordosis": chance.normal(1.0, 0.28, 0.3, 1.8), "sacral": chance.normal(0, 9),
+        "lordosis": chance.normal(0.92, 0.28, 0.2, 1.8), "sacral": chance.normal(0, 9),
         # Scoliosis: degrees of lean at its height.
         "curve": chance.normal(0, 4) if not chance.happens(0.25) else chance.normal(0, 10), "phase": chance.uniform(0, 6.28),
         "depth_share": chance.normal(1, 0.05), "height_share": chance.normal(1, 0.05),
@@ -140,7 +140,7 @@ def _sample_habit(chance: Chance) -> dict[str, float]:
         "muscle_fat": float(np.clip(chance.uniform(0.02, 0.3) + 0.45 * old * chance.uniform(0, 1), 0, 0.95)),
         "cleft_fat": chance.uniform(0.3, 1.5), "front": chance.uniform(70, 170), "half_width": chance.uniform(140, 195),
         "belly_fat": chance.uniform(8, 45), "belly": chance.uniform(-0.15, 0.15), "psoas": chance.uniform(0.75, 1.2),
-        "spinous": chance.uniform(0.8, 1.3), "spinous_tall": chance.uniform(0.8, 1.35), "bowel": chance.uniform(0.3, 1.0),
+        "spinous": chance.uniform(0.8, 1.3), "spinous_tall": chance.uniform(0.95, 1.35), "bowel": chance.uniform(0.3, 1.0),
         "facet": chance.uniform(0.85, 1.2) + 0.25 * old * chance.uniform(0, 1), "facet_deg": chance.normal(0, 6),
         "joint_gap": chance.uniform(0.7, 1.4), "flavum": chance.uniform(0.7, 1.2) + 0.6 * old * chance.uniform(0, 1),
         "crest": chance.uniform(0.4, 1.8), "epidural": chance.uniform(0.3, 3.5), "roots": chance.uniform(0.5, 0.85),
@@ -173,7 +173,8 @@ def _column(
             gap = _gap(chance, level, habit, transition)
             size = (min(depths[1], lower.half_depth_mm[0]), half_width, gap)
             shapes[name] = _disk_habit(chance, name, size, habit, transition, prevalence, findings)
-            gap *= shapes[name][0].height_share  # a worn disk is a lower one
+            if level[0] != "S":
+                gap *= shapes[name][0].height_share  # a worn disk is a lower one
             mean_up = unit(lower.axes[2] + axes[2])
             facing = float(np.clip(lower.axes[2] @ axes[2], -1, 1))
             gap = max(gap, min(depths[1], lower.half_depth_mm[0]) * np.tan(np.arccos(facing)) + 1.5)  # edges do not meet
@@ -227,8 +228,10 @@ def _body_size(
     d = depth * size * habit["depth_share"] * (chance.normal(1.06, 0.08) if sacral else chance.normal(1, 0.03)) / 2
     w = width * size * chance.normal(1, 0.03) / 2
     if sacral and not (transition == "lumbarised S1" and level == "S1"):
-        taper = {"S1": 0.16, "S2": 0.14}.get(level, 0.12) + chance.normal(0, 0.06)
-        return w, (d * (1 + taper), d * (1 - taper)), (h * 1.02, h * 0.98)
+        taper = {"S1": 0.25, "S2": 0.12}.get(level, 0.11) + chance.normal(0, 0.05)
+        # Outlines of lumbar-t1: S1 narrows to little more than half of its depth, and is higher in front.
+        wedge = {"S1": 0.10, "S2": 0.05}.get(level, 0.03) + chance.normal(0, 0.03)
+        return w, (d * (1 + taper), d * (1 - taper)), (h * (1 + wedge), h * (1 - wedge))
     wedge = chance.normal(0, 0.03)
     if level in ("L5", "L6") and transition != "sacralised L5":  # a sacralised L5 is squared like a sacral segment
         wedge += 0.10
@@ -314,9 +317,9 @@ def _growths(
 
 
 def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: float, remnant: float) -> DiskShape:
-    top, bottom = upper.corners_lps_mm()[[3, 2]], lower.corners_lps_mm()[[0, 1]]  # front, back of the facing endplates
+    top, bottom = upper.ends_lps_mm()[[3, 2]], lower.ends_lps_mm()[[0, 1]]  # front, back of the facing endplates
     front, back = (top + bottom) / 2
-    center = (front + back) / 2
+    origin = (front + back) / 2
     up = unit(upper.axes[2] + lower.axes[2])
     left = unit(upper.axes[0] + lower.axes[0])
     posterior = unit((back - front) - ((back - front) @ up) * up)
@@ -326,22 +329,15 @@ def _disk_between(upper: Body, lower: Body, pathology: DiskPathology, cleft: flo
     half_width, wedge = (upper.half_width_mm + lower.half_width_mm) / 2, float((heights[0] - heights[1]) / (2 * depth))
     dent = (upper.dent_mm + lower.dent_mm) / 2
     rim = Rim.superellipse(half_width, depth, float(heights.mean()), wedge, dent)
+    half_depth, center = rim.radius_at_mm(0), origin - dent / 2 * posterior
     disk = Disk(
-        disk_level(upper.level, lower.level), center, up, center - depth * posterior, center + depth * posterior,
-        float(heights.mean()), float(heights[0] - heights[1]),
+        disk_level(upper.level, lower.level), center, up, center - half_depth * posterior, center + half_depth * posterior,
+        rim.height_mm, 2 * half_depth * wedge,
     )  # fmt: skip
     return DiskShape(
-        disk,
-        np.stack([left, posterior, up]),
-        half_width,
-        depth,
-        float(heights.mean()),
-        wedge,
-        dent,
-        pathology.fitted(rim),
-        cleft,
-        remnant,
-    )
+        disk, np.stack([left, posterior, up]), half_width, half_depth, rim.height_mm, wedge, dent, pathology.fitted(rim),
+        cleft, remnant,
+    )  # fmt: skip
 
 
 def _canal(chance: Chance, bodies: list[Body], disks: Mapping[str, DiskShape], habit: Mapping[str, float]) -> np.ndarray:

@@ -126,7 +126,7 @@ def around_metal(image: Tensor, metal: Tensor, edge_mm: float, spacing_mm: Spaci
 
     The field is that of the magnetised shape itself, a dipole's outside (1/3 - kz^2/k^2 in k-space; Salomir et al., Concepts
     Magn Reson B 2003;19B:26), as if it went on through the slice, with the main field along the rows' index. Where it is
-    strong, the slice profile misses the spins.
+    strong, the slice profile misses the spins. On a GPU, sums come in any order, so the last digits may differ.
 
     Args:
         image: painted, without signal in the metal.
@@ -142,16 +142,27 @@ def around_metal(image: Tensor, metal: Tensor, edge_mm: float, spacing_mm: Spaci
     kernel[0, 0] = 0
     field = torch.fft.irfft2(torch.fft.rfft2(metal) * kernel, s=image.shape)
     moved_mm = 3 * edge_mm * field
-    kept = image * torch.exp(-((moved_mm / 12.0) ** 2))
-    moved = moved_mm / spacing_mm[axis]
-    size = image.shape[axis]
-    index = torch.arange(size, device=image.device, dtype=image.dtype)
-    from_where = ((index[:, None] if axis == 0 else index) - moved).clamp(0, size - 1.001)
-    low = from_where.long()
-    share = from_where - low
-    value = torch.gather(kept, axis, low) * (1 - share) + torch.gather(kept, axis, low + 1) * share
-    squeeze = (1 - torch.gradient(moved, dim=axis)[0]).clamp(0, 3)
-    return value * squeeze
+    kept = image * torch.exp(-((moved_mm / 8.0) ** 2))
+    return _carried(kept, moved_mm / spacing_mm[axis], axis)
+
+
+def _carried(image: Tensor, moved_px: Tensor, axis: int, fine: int = 4) -> Tensor:
+    """Each pixel's signal put down where its displacement along ``axis`` takes it; what leaves the image is lost."""
+    if axis == 0:
+        return _carried(image.T, moved_px.T, 1, fine).T.contiguous()
+    rows, columns = image.shape
+    # Parts of pixels are moved, so that signal which is pulled apart thins out and does not fall into stripes.
+    size = (rows, columns * fine)
+    moved = interpolate(moved_px[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    start = (torch.arange(columns * fine, device=image.device) + 0.5) / fine - 0.5
+    place = start + moved
+    low = place.floor()
+    value = image.repeat_interleave(fine, dim=1) / fine
+    value *= (place >= -0.5) & (place < columns - 0.5)
+    result = image.new_zeros(rows, columns)
+    for index, share in ((low, 1 - (place - low)), (low + 1, place - low)):
+        result.scatter_add_(1, index.clamp(0, columns - 1).long(), value * share)
+    return result
 
 
 def window(size: int, spacing_mm: float, voxel_mm: float, partial: float) -> Tensor | None:
@@ -173,9 +184,9 @@ def window(size: int, spacing_mm: float, voxel_mm: float, partial: float) -> Ten
 def motion_phases(
     shape: tuple[int, int], spacing_mm: Spacing, motion_mm: float, shots: int, axis: int, generator: torch.Generator
 ) -> Tensor:
-    """(rows, columns) complex factors of k-space, FFT order: each excitation saw the patient at another place."""
-    place = torch.randn((2, shots), generator=generator, device=generator.device) * motion_mm
-    place[:, 0] = 0
+    """(rows, columns) complex factors of k-space, FFT order: each excitation saw the patient a little further on his way."""
+    steps = torch.randn((2, shots), generator=generator, device=generator.device)
+    place = steps.cumsum(1) * (motion_mm * math.sqrt(2 / shots))  # a random walk, motion_mm away on average over its time
     line = torch.arange(shape[axis], device=generator.device) % shots
     along = place[:, line]  # (2, lines): displacement along rows and columns for each phase encoding line
     k = [torch.fft.fftfreq(n, s, device=generator.device) for n, s in zip(shape, spacing_mm, strict=True)]

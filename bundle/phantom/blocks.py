@@ -12,7 +12,7 @@ from torch import Tensor
 from bundle.phantom.canvas import rounded
 from bundle.phantom.grain import grain
 from bundle.phantom.rim import SUPERELLIPSE
-from bundle.phantom.shapes import Body, DiskShape
+from bundle.phantom.shapes import Body, DiskShape, body_sizes
 from bundle.phantom.tiles import Tiles
 
 
@@ -43,8 +43,8 @@ def _place(
     return tile, solid, tiles.local(tile, matrix, origin)
 
 
-def _columns(rows: list[list[float]], solid: Tensor, width: int) -> list[Tensor]:
-    table = torch.as_tensor(np.asarray(rows).reshape(-1, width), dtype=torch.float32, device=solid.device)
+def _columns(sizes: np.ndarray, solid: Tensor) -> list[Tensor]:
+    table = torch.as_tensor(sizes, dtype=torch.float32, device=solid.device)
     return [column[:, None] for column in table[solid].unbind(1)]
 
 
@@ -62,13 +62,19 @@ def inside_bodies(tiles: Tiles, bodies: Sequence[Sequence[Body]]) -> Inside:
     """Depth inside vertebral bodies; ``bodies`` holds those of each plane."""
     flat = [body for one in bodies for body in one]
     owner = np.repeat(np.arange(len(bodies)), [len(one) for one in bodies])
-    rows = [[b.half_width_mm, *b.half_depth_mm, *b.half_height_mm, b.waist, b.concavity_mm, b.dent_mm] for b in flat]
-    sizes = np.asarray(rows).reshape(-1, 8)
+    sizes = body_sizes(flat)
     radius = np.sqrt(sizes[:, 0] ** 2 + sizes[:, 1:3].max(1, initial=0) ** 2 + sizes[:, 3:5].max(1, initial=0) ** 2) + 2
     centers = np.array([b.center_lps_mm for b in flat]).reshape(-1, 3)
     axes = np.array([b.axes for b in flat]).reshape(-1, 3, 3)
     tile, solid, (u, v, w) = _place(tiles, owner, centers, axes, radius)
-    width, top, bottom, front, back, waist, concavity, dent = _columns(rows, solid, 8)
+    columns = _columns(sizes, solid)
+    return Inside(tile, solid, (u, v, w), body_depth((u, v, w), columns))
+
+
+def body_depth(uvw_mm: tuple[Tensor, Tensor, Tensor], columns: Sequence[Tensor]) -> Tensor:
+    """Depth below a body's surface at points in its axes, negative outside; ``columns`` are those of body_sizes."""
+    u, v, w = uvw_mm
+    width, top, bottom, front, back, waist, concavity, dent = columns
     height = (front + back) / 2
     t = (w / height).clamp(-1, 1)
     slim = 1 - waist * (1 - t * t)
@@ -77,7 +83,7 @@ def inside_bodies(tiles: Tiles, bodies: Sequence[Sequence[Body]]) -> Inside:
     side = (1 - r) * b - dent_mm(u, v, dent)
     hollow = concavity * (1 - r.clamp(max=1) ** 2)
     h = height + (back - front) / 2 * v / b - hollow
-    return Inside(tile, solid, (u, v, w), rounded(side, h - w.abs(), 2.0))
+    return rounded(side, h - w.abs(), 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +98,15 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     """Depth inside disks, with what reaches beyond their rim; ``disks`` holds those of each plane."""
     flat = [disk for one in disks for disk in one]
     owner = np.repeat(np.arange(len(disks)), [len(one) for one in disks])
-    rows = [[d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.dent_mm, d.pathology.hydration, d.cleft] for d in flat]
-    outline = np.array([d.pathology.excess_mm for d in flat]).reshape(-1, 360)
-    sizes = np.asarray(rows).reshape(-1, 7)
+    rows = [[d.half_width_mm, d.half_depth_mm, d.gap_mm, d.wedge, d.pathology.hydration, d.cleft] for d in flat]
+    outline = np.array([d.pathology.outline_mm for d in flat]).reshape(-1, 360)
+    sizes = np.asarray(rows).reshape(-1, 6)
     rise = sizes[:, 2] / 2 + np.abs(sizes[:, 3]) * sizes[:, 1] + 4
-    wide = np.hypot(sizes[:, 0], sizes[:, 1]) + np.maximum(outline.max(1, initial=0), 0)
+    wide = outline.max(1, initial=0)
     centers = np.array([d.disk.center_lps_mm for d in flat]).reshape(-1, 3)
     axes = np.array([d.axes for d in flat]).reshape(-1, 3, 3)
     tile, solid, (u, v, w) = _place(tiles, owner, centers, axes, np.hypot(wide, rise) + 3)
-    a, b, gap, wedge, dent, hydration, cleft = _columns(rows, solid, 7)
+    a, b, gap, wedge, hydration, cleft = _columns(sizes, solid)
     r = _ring(u, v, a, b)
     distance = torch.sqrt(u * u + v * v)
     table = torch.as_tensor(outline, dtype=torch.float32, device=tiles.device).flatten()
@@ -108,8 +114,7 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     index = angle.long()
     start = solid[:, None] * 360
     low = table[start + index]
-    excess = low + (angle - index) * (table[start + (index + 1) % 360] - low)
-    beyond = distance / r.clamp(min=0.05) - distance - dent_mm(u, v, dent) + excess
+    beyond = low + (angle - index) * (table[start + (index + 1) % 360] - low) - distance
     half_gap = (gap / 2 - wedge / 2 * torch.minimum(torch.maximum(v, -b - 2), b + 2)).clamp(min=0.8)
     # Bodies are painted over the disk, so between them it may be too high; outside the rim it must not.
     fill = half_gap + 3.0 * (1 - ((r - 0.8) / 0.2).clamp(0, 1))

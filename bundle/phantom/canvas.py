@@ -46,8 +46,10 @@ class Canvas:
     """
 
     def __init__(self, tiles: Tiles, contrasts: Tensor) -> None:
-        if contrasts.ndim != 3 or len(contrasts) != len(tiles.planes) or contrasts.shape[2] != len(TISSUES):
-            raise ValueError(f"contrasts are (planes, channels, {len(TISSUES)} tissues), not {tuple(contrasts.shape)}")
+        if contrasts.ndim != 3 or len(contrasts) != tiles.batch or contrasts.shape[2] != len(TISSUES):
+            raise ValueError(
+                f"contrasts are ({tiles.batch}, channels, {len(TISSUES)} tissues), not {tuple(contrasts.shape)}"
+            )
         self.tiles = tiles
         self._colors = contrasts.to(tiles.device, torch.float32).permute(2, 0, 1)[:, tiles.owner]  # (tissues, tiles, C)
         air = self._colors[TISSUES.index("air")]
@@ -60,5 +62,5 @@ class Canvas:
         self._values[tiles] = torch.lerp(part, color.expand_as(part), inside[:, None].expand_as(part))
 
     def image(self) -> Tensor:
-        """(B, C, rows, columns)."""
+        """(B, C, rows, columns); of single points (N, C)."""
         return self.tiles.image(self._values)

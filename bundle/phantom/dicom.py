@@ -3,60 +3,90 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from tqdm import tqdm
 
+from bundle.geometry import SlicePlane
+from bundle.phantom.headers import TRANSFER_SYNTAXES, objects_of, series_number, stacks_of, uid
 from bundle.phantom.paint import SpinePatient
 from bundle.phantom.render import Patient
 from bundle.phantom.shapes import Spine
-from bundle.phantom.study import SeriesPlan, lumbar_examination, series_images
+from bundle.phantom.study import Examination, SeriesPlan, lumbar_examination, series_images
 from bundle.phantom.truth import as_dict, disk_at
+from bundle.phantom.vendors import Filing
+from bundle.whole_folder import whole_folder
 
-_MR_IMAGE_STORAGE = UID("1.2.840.10008.5.1.4.1.1.4")
-_SCALE = 1000.0  # stored value of the brightest tissue
-_SEQUENCE_TAGS = {"T1": ("SE", "SK"), "T2": ("SE", "SK"), "PD": ("SE", "SK"), "T2FS": ("SE", "SK"), "STIR": ("IR", "SK")}
+_TRUTH = "truth.json"
 
 
-def uid(*names: object) -> UID:
-    """The same UID for the same names, and another for others."""
-    # generate_uid joins its sources with nothing between them: 1, 11 and 11, 1 would be one UID.
-    return generate_uid(entropy_srcs=["lumbar-disk-bundle phantom", *(f"/{name}" for name in names)])
+class FolderError(ValueError):
+    """The folder of a study is something else; the message is one line for the user."""
 
 
 def write_study(
-    folder: str | Path, spine: Spine, seed: int = 0, plans: Sequence[SeriesPlan] | None = None
+    folder: str | Path, spine: Spine, seed: int = 0, examination: Examination | None = None, progress: bool = False
 ) -> dict[str, Any]:
-    """Write an examination of ``spine`` below ``folder``: one subfolder a series, and ``truth.json``.
+    """Write an examination of ``spine`` as ``folder``: one subfolder a series, and ``truth.json``; whole, or not at all.
 
     Args:
-        folder: is made; files of the same names are replaced.
+        folder: is made; of an older phantom study there the series and the truth are replaced, other files are kept.
         spine: the patient.
         seed: of the examination and its noise.
-        plans: the series; default lumbar_examination(spine, seed).
+        examination: default lumbar_examination(spine, seed), filed plainly.
+        progress: show a bar over the images.
 
     Returns:
-        The truth, as written: see bundle.phantom.truth.as_dict; ``axial_slices`` tells the disk of each axial image.
+        The truth, as written; see docs/phantom.md.
+
+    Raises:
+        FolderError: ``folder`` holds something else than a phantom study.
     """
-    folder = Path(folder)
-    plans = list(plans) if plans is not None else lumbar_examination(spine, seed)
-    written = write_series(folder, SpinePatient(spine), plans, f"{seed}-{spine.seed}", seed)
-    truth = as_dict(spine)
-    truth["axial_slices"] = [
-        {"sop_instance_uid": sop, "level": level, "margin_mm": round(margin, 2)}
-        for plan, images in zip(plans, written, strict=True)
-        if plan.description.endswith("tra")
-        for sop, (level, margin) in zip(images, (disk_at(spine, plane) for plane in plan.planes), strict=True)
-    ]
-    (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
+    place = Path(folder)
+    kept = files_kept(place)
+    if examination is None:
+        examination = Examination(tuple(lumbar_examination(spine, seed)))
+    name = f"{seed}-{spine.seed}" + ("" if examination.vendor == "plain" else f"-{examination.vendor}")
+    name += "-enhanced" if examination.filing.enhanced else ""
+    images = sum(len(plan.planes) for plan in examination.plans)
+    with whole_folder(place) as part, tqdm(total=images, unit="image", disable=not progress) as bar:
+        written = write_series(part, SpinePatient(spine), examination.plans, name, seed, examination.filing, bar.update)
+        truth = {**as_dict(spine), **_truth_of_series(spine, examination, written, name)}
+        (part / _TRUTH).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+        for file in kept:
+            shutil.copy2(file, part / file.name)
     return truth
 
 
-def write_series(folder: Path, patient: Patient, plans: Sequence[SeriesPlan], name: str, seed: int = 0) -> list[list[str]]:
+def files_kept(place: Path) -> list[Path]:
+    """Files beside an older phantom study at ``place``, such as a README, which a new one there keeps.
+
+    Raises:
+        FolderError: anything else is at ``place``, which must survive a wrong argument.
+    """
+    if not place.exists():
+        return []
+    entries = sorted(place.iterdir()) if place.is_dir() else []
+    foreign = [e for e in entries if e.is_dir() and not re.match(r"\d\d", e.name)]
+    if not place.is_dir() or foreign or (entries and not (place / _TRUTH).is_file()):
+        raise FolderError(f"{place} exists and is no phantom study; name another folder")
+    return [e for e in entries if e.is_file() and e.name != _TRUTH]
+
+
+def write_series(
+    folder: Path,
+    patient: Patient,
+    plans: Sequence[SeriesPlan],
+    name: str,
+    seed: int = 0,
+    filing: Filing | None = None,
+    rendered: Callable[[], object] = lambda: None,
+) -> list[list[str]]:
     """Write ``plans`` of one patient as DICOM files; returns the SOP Instance UIDs of each series.
 
     Args:
@@ -65,75 +95,87 @@ def write_series(folder: Path, patient: Patient, plans: Sequence[SeriesPlan], na
         plans: its series.
         name: tells this study from others: the UIDs and the made-up patient's ID follow from it.
         seed: of the noise.
+        filing: how they are written; default Filing().
+        rendered: is called after each image.
+
+    Returns:
+        By series, in the order of its planes; of a frame of a multi-frame object ``<UID>#<frame>``, counted from 1.
     """
+    filing = filing if filing is not None else Filing()
     uids: list[list[str]] = []
     for number, plan in enumerate(plans, start=1):
-        where = folder / f"{number:02d}_{plan.description}"
+        where = folder / series_folder(plan, number, filing)
         where.mkdir(parents=True, exist_ok=True)
-        uids.append([])
-        for index, image in enumerate(series_images(patient, plan, seed + 1000 * number)):
-            header = _header(plan, number, index, name)
-            stored = np.clip(np.rint(image * _SCALE), 0, 4095).astype("<u2")
-            header.SmallestImagePixelValue, header.LargestImagePixelValue = int(stored.min()), int(stored.max())
-            header.WindowCenter, header.WindowWidth = 400, 800
-            header.PixelData = stored.tobytes()
-            header.save_as(where / f"{index + 1:04d}.dcm", enforce_file_format=True)
-            uids[-1].append(str(header.SOPInstanceUID))
+        stored = _stored(series_images(patient, plan, seed + 1000 * number), filing, rendered)
+        uids.append([""] * len(plan.planes))
+        for count, (ds, members) in enumerate(objects_of(plan, stored, number, name, filing), start=1):
+            syntax = TRANSFER_SYNTAXES[filing.transfer_syntax]
+            if syntax.is_compressed:
+                ds.compress(syntax, generate_instance_uid=False)
+            ds.save_as(where / f"{count:04d}.dcm", enforce_file_format=True)
+            for frame, index in enumerate(members, start=1):
+                uids[-1][index] = f"{ds.SOPInstanceUID}#{frame}" if filing.enhanced else str(ds.SOPInstanceUID)
     return uids
 
 
-def _header(plan: SeriesPlan, series_number: int, index: int, name: str) -> Dataset:
-    plane, sequence = plan.planes[index], plan.sequence
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = _MR_IMAGE_STORAGE
-    meta.MediaStorageSOPInstanceUID = uid(name, series_number, index)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "LOCALIZER" if plan.description == "localizer" else "SE"]
-    ds.SOPClassUID = meta.MediaStorageSOPClassUID
-    ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20000101"
-    ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = "120000"
-    ds.AccessionNumber = ""
-    ds.Modality = "MR"
-    ds.Manufacturer = "lumbar-disk-bundle"
-    ds.ManufacturerModelName = "digital lumbar spine"
-    ds.ReferringPhysicianName = ""
-    ds.StudyDescription = "MR lumbar spine (phantom)"
-    ds.SeriesDescription = plan.description
-    ds.PatientName = "Phantom^Spine"
-    ds.PatientID = f"PHANTOM-{name}"
-    ds.PatientBirthDate = ""
-    ds.PatientSex = "O"
-    ds.BodyPartExamined = "LSPINE"
-    ds.ScanningSequence, ds.SequenceVariant = _SEQUENCE_TAGS[sequence.name]
-    ds.ScanOptions = "FS" if sequence.fat_fraction < 1 else ""
-    ds.MRAcquisitionType = "2D"
-    ds.SliceThickness = f"{plane.thickness_mm or 4.0:.3f}"
-    ds.RepetitionTime = f"{sequence.tr_ms:.1f}"
-    ds.EchoTime = f"{sequence.te_ms:.1f}"
-    if sequence.ti_ms > 0:
-        ds.InversionTime = f"{sequence.ti_ms:.1f}"
-    ds.EchoTrainLength = 15 if sequence.te_ms > 40 else 3
-    ds.MagneticFieldStrength = f"{sequence.field_t:g}"
-    ds.SpacingBetweenSlices = f"{(plane.thickness_mm or 4.0) / 0.9:.3f}"
-    ds.FlipAngle = "90"
-    ds.PatientPosition = "HFS"
-    ds.StudyInstanceUID = uid(name)
-    ds.SeriesInstanceUID = uid(name, series_number)
-    ds.StudyID = "1"
-    ds.SeriesNumber = series_number
-    ds.AcquisitionNumber = 1
-    ds.InstanceNumber = index + 1
-    ds.FrameOfReferenceUID = uid(name, "frame")
-    ds.PositionReferenceIndicator = ""
-    ds.ImagePositionPatient = [f"{v:.6f}"[:16] for v in plane.origin_lps_mm]
-    ds.ImageOrientationPatient = [f"{v:.8f}" for v in (*plane.row_direction, *plane.column_direction)]
-    ds.SliceLocation = f"{plane.position_mm:.3f}"
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.Rows, ds.Columns = plane.shape
-    ds.PixelSpacing = [f"{v:.6f}" for v in plane.pixel_spacing_mm]
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
-    return ds
+def series_folder(plan: SeriesPlan, number: int, filing: Filing) -> str:
+    """Name of the folder of the ``number``-th series."""
+    words = "" if filing.deidentified else re.sub(r"[^A-Za-z0-9.+-]+", "_", plan.description).strip("_")
+    return f"{number:02d}_{words}" if words else f"{number:02d}"
+
+
+def _truth_of_series(spine: Spine, examination: Examination, written: list[list[str]], name: str) -> dict[str, Any]:
+    filing = examination.filing
+    series, slices = [], []
+    for number, (plan, images) in enumerate(zip(examination.plans, written, strict=True), start=1):
+        series_uid = str(uid(name, number))
+        stacks = stacks_of(plan)
+        series.append(
+            {
+                "series_instance_uid": series_uid,
+                "series_number": series_number(number, filing),
+                "folder": series_folder(plan, number, filing),
+                "role": plan.role,
+                "orientation": plan.orientation,
+                "description": "" if filing.deidentified else plan.description,
+                "images": len(images),
+                "stacks": [
+                    {
+                        "level": plan.levels[stack] if plan.levels else None,
+                        "sop_instance_uids": [images[k] for k in _in_patient_order(plan.planes, stacks[stack])],
+                    }
+                    for stack in sorted(stacks)
+                ],
+            }
+        )
+        if plan.orientation != "axial":
+            continue
+        for sop, plane in zip(images, plan.planes, strict=True):
+            level, margin = disk_at(spine, plane)
+            # A slice that meets no disk's line has no margin, and JSON knows no infinity.
+            rounded = round(margin, 2) if np.isfinite(margin) else None
+            slices.append({"sop_instance_uid": sop, "level": level, "margin_mm": rounded, "series_instance_uid": series_uid})
+    return {
+        "study_instance_uid": str(uid(name)),
+        "vendor": examination.vendor,
+        "transfer_syntax": filing.transfer_syntax,
+        "enhanced": filing.enhanced,
+        "deidentified": filing.deidentified,
+        "series": series,
+        "axial_slices": slices,
+    }
+
+
+def _in_patient_order(planes: Sequence[SlicePlane], members: Sequence[int]) -> list[int]:
+    """``members`` from the patient's right to left, front to back, or head to feet, by the axis that they are across."""
+    axis = int(np.abs(planes[members[0]].normal).argmax())
+    sign = -1 if axis == 2 else 1
+    return sorted(members, key=lambda k: sign * float(planes[k].center_lps_mm[axis]))
+
+
+def _stored(images: Iterator[np.ndarray], filing: Filing, rendered: Callable[[], object]) -> Iterator[np.ndarray]:
+    """Brightness as it is stored."""
+    pixels = filing.pixels
+    for image in images:
+        rendered()
+        yield np.clip(np.rint(image * pixels.scale), 0, pixels.largest).astype("<i2" if pixels.signed else "<u2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,16 @@ class SchmorlNode:
     center_uvw_mm: tuple[float, float, float]
     radii_mm: tuple[float, float, float]
 
+    def fitted(self, rim: Rim) -> SchmorlNode:
+        """The node at the endplate of a disk with another rim."""
+        left, back, _ = self.center_uvw_mm
+        return replace(self, center_uvw_mm=(left, back, endplate_up_mm(self.side, back, rim)))
+
+
+def endplate_up_mm(side: str, back_mm: float, rim: Rim) -> float:
+    """Height of an endplate's flat plane over the disk's middle, ``back_mm`` behind its centre."""
+    return (1 if side == "upper" else -1) * (rim.height_mm - rim.wedge * back_mm) / 2
+
 
 def sample_changes(rng: np.random.Generator, pfirrmann: int, rim: Rim) -> tuple[EndplateChange, ...]:
     """Modic changes beside a disk: none, or of one type on one or both endplates.
@@ -69,12 +79,11 @@ def sample_changes(rng: np.random.Generator, pfirrmann: int, rim: Rim) -> tuple[
 def sample_nodes(rng: np.random.Generator, level: str, rim: Rim) -> tuple[SchmorlNode, ...]:
     """Schmorl nodes of a disk; levels without an entry in SCHMORL have none."""
     nodes = []
-    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
+    for side in SIDES:
         if rng.random() >= SCHMORL.get(level, 0.0):
             continue
         u = float(rng.normal(0, 0.25)) * rim.radius_at_mm(90.0)
         v = float(np.clip(rng.normal(0.1, 0.25), -0.5, 0.5)) * rim.radius_at_mm(0.0)
-        w = sign * (rim.height_mm - rim.wedge * v) / 2
         radii = (float(rng.uniform(3, 8)), float(rng.uniform(3, 8)), float(rng.uniform(2.5, 7)))
-        nodes.append(SchmorlNode(side, (u, v, w), radii))
+        nodes.append(SchmorlNode(side, (u, v, endplate_up_mm(side, v, rim)), radii))
     return tuple(nodes)

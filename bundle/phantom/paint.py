@@ -15,12 +15,13 @@ from bundle.phantom.along import SMOOTH_WALL, AlongCanal
 from bundle.phantom.blocks import inside_bodies, inside_disks
 from bundle.phantom.canal import Canal
 from bundle.phantom.canvas import Canvas, deepest, soft
+from bundle.phantom.endplates import endplate_up_mm
 from bundle.phantom.grain import grain
 from bundle.phantom.posterior import BONE, FLAVUM, FORAMEN, INTERSPINOUS, JOINT, METAL, NERVE, add_posterior_elements
 from bundle.phantom.rods import Array, Material, RodTable, depth_of_rods, paint_rods
 from bundle.phantom.shapes import Body, DiskShape, Spine
 from bundle.phantom.soft_tissue import HEAD, LOOPS, VEIN, VESSEL, SoftTissue, add_head, add_loops, add_vessels
-from bundle.phantom.tiles import Tiles
+from bundle.phantom.tiles import PointTiles, Tiles
 
 _BONE_RIM_MM = 1.1
 _ARCH_RIM_MM = 1.3
@@ -96,7 +97,10 @@ class SpinePatient:
         """What is left of the disks of the sacrum."""
         return tuple(
             replace(
-                shape, half_width_mm=shape.half_width_mm * shape.remnant, half_depth_mm=shape.half_depth_mm * shape.remnant
+                shape,
+                half_width_mm=shape.half_width_mm * shape.remnant,
+                half_depth_mm=shape.half_depth_mm * shape.remnant,
+                pathology=shape.pathology.fitted(shape.pathology.rim.scaled(shape.remnant)),
             )
             for shape in self.spine.disks.values()
             if shape.remnant < 1
@@ -123,16 +127,13 @@ def _add_screws(table: RodTable, frame: int, body: Body, spine: Spine) -> None:
 def _add_pathology(table: RodTable, shape: DiskShape) -> None:
     """Fragments beyond the disk's outline, and what has become of the endplates beside it."""
     path = shape.pathology
-    if not (path.fragments or path.changes or path.nodes):
-        return
     frame = table.frame(shape.disk.center_lps_mm, shape.axes)
     for fragment in path.fragments:
         at = fragment.center_uvw_mm
         table.add(_FRAGMENT, at, at, fragment.radii_mm, frame, -fragment.direction_deg)
     for change in path.changes:
-        u, v = change.center_uv_mm
-        at = (u, v, (0.5 if change.side == "upper" else -0.5) * (shape.gap_mm - shape.wedge * v))
-        table.add(_WITHIN[f"modic{change.modic}"], at, at, (*change.radii_uv_mm, change.depth_mm), frame)
+        middle = (*change.center_uv_mm, endplate_up_mm(change.side, change.center_uv_mm[1], path.rim))
+        table.add(_WITHIN[f"modic{change.modic}"], middle, middle, (*change.radii_uv_mm, change.depth_mm), frame)
     for node in path.nodes:
         table.add(_WITHIN["schmorl"], node.center_uvw_mm, node.center_uvw_mm, node.radii_mm, frame)
 
@@ -172,7 +173,19 @@ class SpinePainter:
         """
         if len(planes) != len(self.patients):
             raise ValueError(f"{len(planes)} planes for {len(self.patients)} patients")
-        tiles = Tiles(planes, self.device, offsets_mm)
+        return self._paint(Tiles(planes, self.device, offsets_mm), contrasts)
+
+    @torch.no_grad()
+    def paint_points(self, points_lps_mm: np.ndarray, contrasts: Tensor) -> Tensor:
+        """(N, C) brightness of the one patient's tissue at points (N, 3), for contrasts (C, len(TISSUES)).
+
+        The anatomy is a function of the point alone; with the identity matrix as ``contrasts`` it gives the tissues' shares.
+        """
+        if len(self.patients) != 1:
+            raise ValueError(f"points lie in one patient, not in {len(self.patients)}")
+        return self._paint(PointTiles(points_lps_mm, self.device), contrasts[None])
+
+    def _paint(self, tiles: Tiles, contrasts: Tensor) -> Tensor:
         canvas = Canvas(tiles, contrasts)
         seen = self._soft.paint(canvas)
         if len(seen) == 0:

@@ -17,7 +17,7 @@ from bundle.phantom.rim import DIRECTIONS_DEG, Rim
 _HYDRATION: dict[int, tuple[float, float]] = {1: (0.85, 1), 2: (0.62, 0.88), 3: (0.32, 0.62), 4: (0.1, 0.32), 5: (0, 0.1)}
 #: (least, most) share of its height that a disk of each grade keeps: 3 normal to slightly lower, 4 up to moderately lower, 5
 #: collapsed (Pfirrmann et al., Spine 2001;26:1873); millimetres are not given there, the shares are set by hand.
-_HEIGHT: dict[int, tuple[float, float]] = {1: (1, 1), 2: (0.95, 1), 3: (0.82, 1), 4: (0.6, 0.9), 5: (0.3, 0.6)}
+_HEIGHT: dict[int, tuple[float, float]] = {1: (1, 1), 2: (0.95, 1), 3: (0.88, 1), 4: (0.7, 0.92), 5: (0.45, 0.7)}
 
 #: Disk half width over half depth, and height in mm, where the caller gives none.
 _WIDTH_TO_DEPTH, _HEIGHT_MM = 1.38, 9.0
@@ -51,8 +51,19 @@ class DiskPathology:
     nodes: tuple[SchmorlNode, ...] = ()
 
     def fitted(self, rim: Rim, canal_half_width_mm: float | None = None) -> DiskPathology:
-        """The same outline and fragments measured against the rim that the disk has in its spine."""
-        return replace(self, rim=rim, canal_half_width_mm=canal_half_width_mm or self.canal_half_width_mm)
+        """The same pathology of a disk with another rim: fragments and nodes keep their place beside rim and endplates."""
+        return replace(
+            self,
+            fragments=tuple(_moved(f, self.rim, rim) for f in self.fragments),
+            rim=rim,
+            canal_half_width_mm=canal_half_width_mm or self.canal_half_width_mm,
+            nodes=tuple(node.fitted(rim) for node in self.nodes),
+        )
+
+    @property
+    def outline_mm(self) -> np.ndarray:
+        """(360,) distance of the outline from the disk's centre by direction."""
+        return self.rim.radius_mm + self.excess_mm
 
     @cached_property
     def measures(self) -> Measures:
@@ -193,6 +204,18 @@ def sample_pathology(
         if drawn.finding == wanted:
             return drawn
     raise RuntimeError(f"no lawful {wanted} was drawn at {level}")  # unreachable unless the ranges below are changed
+
+
+def _moved(fragment: Fragment, old: Rim, new: Rim) -> Fragment:
+    """The fragment as far from the new rim as it was from the old, and as far above or below the disk."""
+    left, back, up = fragment.center_uvw_mm
+    direction = float(np.degrees(np.arctan2(left, back)))
+    out = new.radius_at_mm(direction) - old.radius_at_mm(direction)
+    before, after = old.height_at_mm(direction) / 2, new.height_at_mm(direction) / 2
+    at = up * after / before if abs(up) < before else up + np.sign(up) * (after - before)
+    phi = np.radians(direction)
+    center = (float(left + out * np.sin(phi)), float(back + out * np.cos(phi)), float(at))
+    return replace(fragment, center_uvw_mm=center)
 
 
 Drawn = tuple[np.ndarray, tuple[Fragment, ...]]

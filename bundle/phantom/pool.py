@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 from torch.utils.data import Dataset
+
+_log = logging.getLogger(__name__)
 
 
 class Renderer(Protocol):
@@ -27,8 +30,8 @@ class RenderPool(Dataset):
 
     Processes of its own render the items of ``dataset`` in order and put them into the pool, each in the place of the oldest
     one, but no more than are drawn. Where the network is faster than they are, items come more than once; it waits only
-    until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated to the bit:
-    for that, use ``dataset`` itself.
+    until the pool is first filled. What is drawn depends on the speed of the machine, so a run cannot be repeated to the
+    bit: for that, use ``dataset`` itself.
 
     Args:
         dataset: what to render; its items are taken in order, and again from the start after the last.
@@ -89,8 +92,9 @@ class RenderPool(Dataset):
         return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in self._items[place].items()}
 
     def close(self) -> None:
-        """Stop rendering. What is in the pool stays."""
+        """Stop rendering, and tell the log how the pool served. What is in it stays."""
         self._closed.set()
+        _log.info("%d items rendered, %d drawn, %.1f s waited for", self.rendered, self.drawn, self.waited_s)
         for process in self._processes:
             process.terminate()
             process.join(timeout=5)

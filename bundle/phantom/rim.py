@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,8 @@ DIRECTIONS_DEG = np.arange(360.0) - 180.0
 class Rim:
     """Rim of a disk in the disk's axes (left, back, up), as seen from the disk's centre.
 
-    Directions are true angles atan2(left, back) about the disk's centre (the middle between the front and the back edge in
-    the mid-sagittal plane), not shares of the circumference's length and not a parameter of the ellipse.
+    Directions are true angles atan2(left, back) about the disk's centre, the middle between its front and its back edge in
+    the mid-sagittal plane, not shares of the circumference's length and not a parameter of the ellipse.
 
     Args:
         radius_mm: (360,) distance of the rim from the centre by direction (DIRECTIONS_DEG).
@@ -34,13 +34,23 @@ class Rim:
     def superellipse(
         cls, half_width_mm: float, half_depth_mm: float, height_mm: float, wedge: float = 0.0, dent_mm: float = 0.0
     ) -> Rim:
-        """The rim of a phantom disk, hollow by ``dent_mm`` at the middle of its back."""
-        phi = np.radians(DIRECTIONS_DEG)
+        """The rim of a phantom disk, hollow by ``dent_mm`` at the middle of its back, about its own middle.
+
+        Sizes, height and wedge are those of the superellipse before it is hollowed; its centre is half of ``dent_mm`` behind
+        the middle of the result.
+        """
+        phi = np.radians(np.arange(-180.0, 180.0, 0.25))
         across, along = np.sin(phi), np.cos(phi)
         terms = np.abs(across / half_width_mm) ** SUPERELLIPSE + np.abs(along / half_depth_mm) ** SUPERELLIPSE
         radius = terms ** (-1 / SUPERELLIPSE)
-        dent = dent_mm * np.exp(-((radius * across / 9) ** 2)) / (1 + np.exp(-radius * along / 3))
-        return cls(radius - dent, height_mm, wedge)
+        radius = radius - dent_mm * np.exp(-((radius * across / 9) ** 2)) / (1 + np.exp(-radius * along / 3))
+        left, back = radius * across, radius * along + dent_mm / 2
+        seen = np.interp(DIRECTIONS_DEG, np.degrees(np.arctan2(left, back)), np.hypot(left, back), period=360)
+        return cls(seen, height_mm + wedge * dent_mm / 2, wedge)
+
+    def scaled(self, share: float) -> Rim:
+        """The rim of a disk of the same height, ``share`` as wide and deep."""
+        return replace(self, radius_mm=self.radius_mm * share)
 
     def radius_at_mm(self, direction_deg: float) -> float:
         """Distance of the rim from the centre."""

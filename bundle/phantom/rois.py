@@ -159,5 +159,5 @@ class DiskRois(Dataset):
     def _views(self, rng: np.random.Generator, patient: SpinePatient, planes: list[SlicePlane]) -> list[View]:
         """Views of one series: the same contrast and scanner on every plane."""
         signal = sample_contrast(rng, draw(rng, self.contrasts), randomised=self.randomised)[None]
-        acquisition = sample_acquisition(rng, self.rates).cropped()
+        acquisition = sample_acquisition(rng, self.rates, patient.spine.front_depth_mm).cropped()
         return [View(patient, plane, signal, [acquisition], [int(rng.integers(2**31))]) for plane in planes]

@@ -135,4 +135,7 @@ def sample_contrast(
             signal[TISSUES.index(dark)] = float(rng.uniform(0, _DARK_AT_MOST))
         return signal
     signal = spin_echo_signal(sample_sequence(rng, name)) * tissue_spread(rng, spread)
+    # Blood is mostly dark, but in some images (low field, slow flow) the great vessels show as grey.
+    vessel, slow = TISSUES.index("vessel"), TISSUES.index("slow_flow")
+    signal[vessel] += float(rng.uniform() ** 3) * (signal[slow] - signal[vessel])
     return signal if patient is None else signal * patient

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bundle.geometry import Disk, disk_level
 from bundle.phantom.pathology import DiskPathology
@@ -49,41 +51,70 @@ class Body:
         return ((top + bottom) / 2 + (top - bottom) / 2 * up) * (1 - self.waist * (1 - up**2))
 
     def corners_lps_mm(self, left_mm: float = 0.0) -> np.ndarray:
-        """(4, 3) upper front, upper back, lower back, lower front, in the section ``left_mm`` left of the middle."""
-        section = self.section(left_mm)
-        front, back = self.half_height_mm
-        if section <= 0:
-            raise ValueError(f"the section {left_mm} mm from the middle misses the body")
-        top, bottom = (d * section for d in self.half_depth_mm)
-        return self.to_patient(
-            np.array([[left_mm, -top, front], [left_mm, top, back], [left_mm, bottom, -back], [left_mm, -bottom, -front]])
-        )
+        """(4, 3) upper front, upper back, lower back, lower front, in the section ``left_mm`` left of the middle.
+
+        A corner is where the endplate and the wall of that section meet, both carried on past the rim's rounding: what
+        lines along an endplate and along a wall meet at.
+
+        Raises:
+            ValueError: the section misses the body.
+        """
+        return self.to_patient(corners_uvw_mm([self], np.reshape(left_mm, (1, -1)))[0])
+
+    def ends_lps_mm(self) -> np.ndarray:
+        """(4, 3) the corners of the mid-sagittal section, in their order, if the back wall had no hollow."""
+        return replace(self, dent_mm=0.0).corners_lps_mm()
 
     def section(self, left_mm: float) -> float:
         """Share of its depth that the body has ``left_mm`` from its middle; 0 outside."""
         ratio = min(abs(left_mm) / self.half_width_mm, 1.0)
         return float((1 - ratio**SUPERELLIPSE) ** (1 / SUPERELLIPSE))
 
-    def outline_lps_mm(self, left_mm: float = 0.0, points: int = 24) -> np.ndarray:
-        """(N, 3) points on the outline of the sagittal section ``left_mm`` from the middle."""
-        section = self.section(left_mm)
-        t = np.linspace(-1, 1, points)
-        front, back = self.half_height_mm
-        middle, slope = (front + back) / 2, (back - front) / 2
-        outline = []
-        for sign, depth in ((1.0, self.half_depth_mm[0]), (-1.0, self.half_depth_mm[1])):
-            v = t * depth * section
-            hollow = self.concavity_mm * (1 - np.clip(np.abs(t), 0, 1) ** 2)
-            outline.append(np.stack([np.full_like(v, left_mm), v, sign * (middle + slope * t - hollow)], axis=-1))
-        for side in (-1.0, 1.0):
-            v = side * self.half_depth_at(t) * section
-            outline.append(np.stack([np.full_like(v, left_mm), v, t * (middle + slope * side)], axis=-1))
-        return self.to_patient(np.concatenate(outline))
+
+def corners_uvw_mm(
+    bodies: Sequence[Body], left_mm: np.ndarray, lean_v: np.ndarray | float = 0.0, lean_w: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """(bodies, 4, 3) corners of sections in their bodies' axes; see Body.corners_lps_mm.
+
+    Args:
+        bodies: B of them.
+        left_mm: (B, 1) where each section cuts the first axis of its body.
+        lean_v: (B, 1) how much farther left it lies for each millimetre toward the back.
+        lean_w: (B, 1) the same for each millimetre up.
+
+    Raises:
+        ValueError: a section misses its body.
+    """
+    width, top, bottom, front, back, waist, concavity, dent = (column[:, None] for column in body_sizes(bodies).T)
+    end, wall = np.array([[1.0, 1, -1, -1]]), np.array([[-1.0, 1, 1, -1]])  # of each corner: upper or lower, back or front
+    height, mean_depth = (front + back) / 2, (top + bottom) / 2
+    v, w = wall * mean_depth, end * np.where(wall > 0, back, front)
+    for _ in range(7):  # each step takes off most of the error; less than 0.001 mm is left
+        u = left_mm + lean_v * v + lean_w * w
+        t = np.clip(w / height, -1, 1)
+        slim = 1 - waist * (1 - t**2)
+        depth = (mean_depth + (top - bottom) / 2 * t) * slim
+        ring = 1 - dent * np.exp(-((u / 9) ** 2)) / (1 + np.exp(-v / 3)) / depth
+        inside = ring**SUPERELLIPSE - np.abs(u / (width * slim)) ** SUPERELLIPSE
+        if inside.min() <= 0:
+            raise ValueError("a section beside the middle misses the body")
+        v = wall * depth * inside ** (1 / SUPERELLIPSE)
+        w = end * (height + (back - front) / 2 * v / depth - concavity * (1 - ring**2))
+    return np.stack([left_mm + lean_v * v + lean_w * w, v, w], axis=-1)
+
+
+def body_sizes(bodies: Sequence[Body]) -> np.ndarray:
+    """(bodies, 8) half width, half depths, half heights, waist, concavity and dent."""
+    rows = [[b.half_width_mm, *b.half_depth_mm, *b.half_height_mm, b.waist, b.concavity_mm, b.dent_mm] for b in bodies]
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 8)
 
 
 @dataclass(frozen=True, eq=False)
 class DiskShape:
-    """A disk of the phantom in its own axes (rows: left, back, up), with its pathology."""
+    """A disk of the phantom in its own axes (rows: left, back, up; they meet at its centre), with its pathology.
+
+    Centre, edges and half depth are those that a reader of the middle slice sees, between the bodies' corners there.
+    """
 
     disk: Disk
     axes: np.ndarray
@@ -154,9 +185,29 @@ class Spine:
         place = self.bodies.index(body)
         return self.disks[disk_level(body.level, self.bodies[place - 1].level)].gap_mm if place else 0.0
 
-    def canal_at(self, z_mm: float) -> np.ndarray:
-        """(5,) x, y of the front wall, half depth and half width of the sac, and its gap to the wall, at a height."""
-        return np.array([np.interp(z_mm, self.canal[:, 0], self.canal[:, k]) for k in range(1, 6)])
+    def canal_at(self, z_mm: ArrayLike) -> np.ndarray:
+        """(5, ...) x, y of the front wall, half depth and half width of the sac, and its gap to the wall, at a height."""
+        return np.array([np.interp(np.asarray(z_mm), self.canal[:, 0], self.canal[:, k]) for k in range(1, 6)])
+
+    @property
+    def lumbar_levels(self) -> tuple[str, ...]:
+        """Names of the bodies from L1 down to S1: six, or seven where there is a sixth lumbar body."""
+        names = [b.level for b in self.bodies]
+        return tuple(names[names.index("S1") : names.index("L1") + 1])[::-1]
+
+    @cached_property
+    def front_depth_mm(self) -> float:
+        """Greatest depth below the skin of the back at which the front of a lumbar body or of S1 lies."""
+        behind_wall = 22 + self.soft["muscle_depth"] + self.soft["back_fat"]
+        depths = []
+        for body in self.bodies:
+            if body.level[0] == "L" or body.level == "S1":
+                corners = body.corners_lps_mm()[[0, 3]]
+                # The skin follows the large curves of the spine alone.
+                around = corners[:, 2, None] + np.linspace(-40, 40, 9)
+                wall = np.interp(around, self.canal[:, 0], self.canal[:, 2]).mean(1)
+                depths.append(float((wall + behind_wall - corners[:, 1]).max()))
+        return max(depths)
 
     @property
     def presacral_levels(self) -> tuple[str, ...]:

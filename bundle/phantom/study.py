@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +15,58 @@ from bundle.phantom.render import Patient, View, render
 from bundle.phantom.sequences import Sequence as MrSequence
 from bundle.phantom.sequences import spin_echo_signal
 from bundle.phantom.shapes import Spine
+from bundle.phantom.vendors import Filing
+
+#: A scanner as good as most.
+ACQUISITION = Acquisition(voxel_mm=(1.0, 0.9), noise=0.012, coil_depth_mm=160.0, bias=0.08, texture=0.06, fat_shift_mm=0.8)
 
 
 @dataclass(frozen=True)
 class SeriesPlan:
-    """One series of an examination: name, protocol, planes in the order in which they are taken, and scanner settings."""
+    """One series of an examination.
+
+    Args:
+        description: its name.
+        sequence: protocol.
+        planes: in the order in which they are filed.
+        acquisition: scanner settings.
+        role: what the series is in the study, such as ``sagittal_t2``, ``axial_t2``, ``localizer``; empty for none.
+        stack_numbers: of each plane, the stack in which it was planned, from 0; empty for a single stack.
+        levels: of each stack, the disk for which it was planned, None for none; empty for no stack planned on a disk.
+        instance_numbers: of each plane; empty for 1, 2, ...
+        tags: DICOM attributes by keyword that the maker writes.
+    """
 
     description: str
     sequence: MrSequence
     planes: tuple[SlicePlane, ...]
     acquisition: Acquisition
+    role: str = ""
+    stack_numbers: tuple[int, ...] = ()
+    levels: tuple[str | None, ...] = ()
+    instance_numbers: tuple[int, ...] = ()
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def orientation(self) -> str:
+        """``sagittal``, ``coronal`` or ``axial`` by the axis nearest to the normals; ``several`` where they differ."""
+        nearest = {int(np.abs(plane.normal).argmax()) for plane in self.planes}
+        return ("sagittal", "coronal", "axial")[nearest.pop()] if len(nearest) == 1 else "several"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """All that is taken of one patient, and how it is filed.
+
+    Args:
+        plans: the series, in the order in which they are taken.
+        filing: what the headers say of the scanner, and how pixels are stored.
+        vendor: whose habits these are.
+    """
+
+    plans: tuple[SeriesPlan, ...]
+    filing: Filing = field(default_factory=Filing)
+    vendor: str = "plain"
 
 
 def sagittal_planes(
@@ -61,9 +104,6 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
     """Localizer, sagittal T2 and axial T2 in one stack a disk, as a technician would plan them on this patient."""
     rng = np.random.default_rng([seed, spine.seed])
     middle = np.mean([spine.body(level).center_lps_mm for level in ("L1", "L3", "S1")], axis=0)
-    acquisition = Acquisition(
-        voxel_mm=(1.0, 0.9), noise=0.012, coil_depth_mm=160.0, bias=0.08, texture=0.06, fat_shift_mm=0.8
-    )
     scout = (
         square_plane(middle, np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
         square_plane(middle, np.array([1.0, 0, 0]), np.array([0.0, 0, -1]), 400, 128, 8.0),
@@ -79,11 +119,16 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
         # The field of view reaches far behind the disk, in the slices' own plane.
         center = disk.center_lps_mm + rng.normal(0, 1.0) * disk.normal_lps + 18.0 * np.cross(normal, [1.0, 0.0, 0.0])
         axial.extend(axial_stack(center, normal, count, 4.4, 180.0, 288))
+    scout_tags = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"]}
+    stack_of_slice = np.repeat(np.arange(len(DISK_LEVELS)), slices_per_disk).tolist()
     return [
-        SeriesPlan("localizer", MrSequence("T1", 20.0, 5.0), scout, acquisition),
-        SeriesPlan("t2_tse_sag", MrSequence("T2", 3500.0, 100.0), sagittal, acquisition),
-        SeriesPlan("t2_tse_tra", MrSequence("T2", 4200.0, 105.0), tuple(axial), acquisition),
-    ]
+        SeriesPlan("localizer", MrSequence("T1", 20.0, 5.0), scout, ACQUISITION, "localizer", (0, 1, 2), tags=scout_tags),
+        SeriesPlan("t2_tse_sag", MrSequence("T2", 3500.0, 100.0), sagittal, ACQUISITION, "sagittal_t2"),
+        SeriesPlan(
+            "t2_tse_tra", MrSequence("T2", 4200.0, 105.0), tuple(axial), ACQUISITION, "axial_t2",
+            tuple(stack_of_slice), DISK_LEVELS,
+        ),
+    ]  # fmt: skip
 
 
 def series_images(patient: Patient, plan: SeriesPlan, seed: int, profile: int = 3) -> Iterator[np.ndarray]:

@@ -32,7 +32,7 @@ class Tiles:
         shapes = {plane.shape for plane in planes}
         if len(shapes) != 1:
             raise ValueError(f"the planes of a batch have one shape, not {sorted(shapes)}")
-        self.planes = list(planes)
+        self.batch = len(planes)
         self.device = torch.device(device)
         (self.rows, self.columns) = shapes.pop()
         self.down, self.across = -(-self.rows // SIDE), -(-self.columns // SIDE)
@@ -118,6 +118,48 @@ class Tiles:
     def image(self, values: Tensor) -> Tensor:
         """(B, C, rows, columns) of values (tiles, C, SIDE ** 2)."""
         channels = values.shape[1]
-        grid = values.reshape(len(self.planes), self.down, self.across, channels, SIDE, SIDE)
-        whole = grid.permute(0, 3, 1, 4, 2, 5).reshape(len(self.planes), channels, self.down * SIDE, self.across * SIDE)
+        grid = values.reshape(self.batch, self.down, self.across, channels, SIDE, SIDE)
+        whole = grid.permute(0, 3, 1, 4, 2, 5).reshape(self.batch, channels, self.down * SIDE, self.across * SIDE)
         return whole[:, :, : self.rows, : self.columns]
+
+
+class PointTiles(Tiles):
+    """Points anywhere in one patient, in chunks of SIDE ** 2: neighbours in the list should be neighbours in space.
+
+    Args:
+        points_lps_mm: (N, 3).
+        device: where the points lie.
+    """
+
+    def __init__(self, points_lps_mm: np.ndarray, device: str | torch.device = "cpu") -> None:
+        points = np.asarray(points_lps_mm, dtype=np.float64).reshape(-1, 3)
+        self.count = len(points)
+        chunk = SIDE * SIDE
+        filled = np.concatenate([points, np.repeat(points[-1:], -len(points) % chunk, axis=0)]).reshape(-1, chunk, 3)
+        self.device = torch.device(device)
+        self.batch = 1
+        self.row_directions, self.column_directions, self.normals = np.eye(3)[:, None]
+        self._low, self._high = filled.min(1), filled.max(1)
+        self._points = self._tensor(filled)
+        self.owner = torch.zeros(len(filled), dtype=torch.int64, device=self.device)
+
+    def points(self, tiles: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """x, y, z in LPS millimetres, (n, SIDE ** 2) each."""
+        x, y, z = (self._points if tiles is None else self._points[tiles]).unbind(-1)
+        return x, y, z
+
+    def local(self, tiles: Tensor, axes: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Coordinates (n, SIDE ** 2) in a frame for each tile."""
+        x, y, z = ((self._points[tiles] - origin[:, None]) @ axes.transpose(1, 2)).unbind(-1)
+        return x, y, z
+
+    def touched(self, owner: np.ndarray, centers: np.ndarray, reach: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Which chunks each of K solids may touch: those whose bounds its own bounds meet."""
+        meets = (centers + reach)[:, None] > self._low
+        meets &= (centers - reach)[:, None] < self._high
+        solid, tile = np.nonzero(meets.all(-1))
+        return torch.as_tensor(tile, device=self.device), torch.as_tensor(solid, device=self.device)
+
+    def image(self, values: Tensor) -> Tensor:
+        """(N, C) of values (tiles, C, SIDE ** 2)."""
+        return values.transpose(1, 2).reshape(-1, values.shape[1])[: self.count]

@@ -25,15 +25,15 @@ class Tissue:
 
 
 #: Sources, all rounded: [S] Stanisz et al., Magn Reson Med 2005;54:507 (muscle, cartilage, spinal cord, kidney, blood,
-#: grey and white matter); [B] de Bazelaire et al., Radiology 2004;230:652 (T2 of subcutaneous fat, vertebral marrow); [F]
-#: Bottomley et al., Med Phys 1984;11:425 (T1 of fat, with which STIR nulls it at the inversion times in use, 150 to 180 ms
-#: at 1.5 T; T1 against field: B0^0.42 for muscle, B0^0.17 for fat, B0^0.25 for kidney, about B0^0.3 for others); T1 of CSF
-#: does not depend on the field (Rooney et al., Magn Reson Med 2007;57:308). "look": set so that phantom and real images
-#: look alike (SPIDER, lumbar-t1, a 0.3 T study), since the tissue has hardly any signal, flows, is a mixture, or was not
-#: measured as far as we know.
+#: grey and white matter); [B] de Bazelaire et al., Radiology 2004;230:652 (T2 of subcutaneous fat, vertebral marrow);
+#: [F] Bottomley et al., Med Phys 1984;11:425 (T1 against field: B0^0.42 for muscle, B0^0.25 for kidney, about B0^0.3 for
+#: others); T1 of CSF does not depend on the field (Rooney et al., Magn Reson Med 2007;57:308). T1 of fat is set by
+#: practice: STIR nulls it at 110 ms at 0.3 T (in the study at hand), near 165 ms at 1.5 T, near 200 ms at 3 T. "look":
+#: set so that phantom and real images look alike (SPIDER, lumbar-t1, a 0.3 T study), since the tissue has hardly any
+#: signal, flows, is a mixture, or was not measured as far as we know.
 _TISSUES: dict[str, Tissue] = {
     "air": Tissue(1000.0, 10.0, 0.0),
-    "fat": Tissue(260.0, 58.0, 0.95, fat=1.0, field_exponent=0.17),  # [F], [B]
+    "fat": Tissue(240.0, 58.0, 0.95, fat=1.0, field_exponent=0.25),  # practice, [B]
     "muscle": Tissue(1000.0, 44.0, 0.85, field_exponent=0.42),  # [S]
     # [B] gives 549 and 49 ms for marrow as a whole: about half water with 1000 and 45 ms, half fat.
     "marrow": Tissue(1000.0, 45.0, 0.80, fat=0.45),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bundle.geometry import Stack
 from bundle.study.series import SeriesFacts
 from bundle.study.types import Orientation, Series, Weighting
 
@@ -17,6 +18,8 @@ _ELSEWHERE = re.compile(
     r"cerv|thorac|(?<![a-z])([ct][ _-]?sp|hws|bws|sij(?![a-z]))|brain|head|neck|knee|abdom|pelvis|sacro", re.IGNORECASE
 )
 _LUMBAR = re.compile(r"lumb|(?<![a-z])(l[ _-]?s|lws)", re.IGNORECASE)
+#: Slices nearer than this are partitions of a 3-D series, which stands beside the 2-D series that radiologists read.
+_THIN_MM = 2.0
 _ENOUGH_SLICES: dict[str, int] = {"sagittal": 5, "axial": 3}
 
 
@@ -50,6 +53,7 @@ def choose(
             float(covered[id(f)] < 0.5 * best_cover),
             float(order.index(f.series.weighting)),
             float(f.derived),
+            float(_slice_step(f.series) < _THIN_MM),
             -float(len(f.series.images)),
             spacing,
         )
@@ -99,6 +103,13 @@ def _coverage(series: Series, others: Sequence[Series]) -> float:
         return 1.0
     middle = planes[len(planes) // 2]
     return float(middle.contains_px(middle.to_pixel(np.stack(points))).mean())
+
+
+def _slice_step(series: Series) -> float:
+    """Usual distance in millimetres between neighbouring slices; infinite where no stack has two."""
+    planes = [image.plane for image in series.images]
+    steps = [Stack(tuple(p for k in stack if (p := planes[k]))).step_mm for stack in series.stacks if len(stack) > 1]
+    return float(np.median(steps)) if steps else float("inf")
 
 
 def _spacing(series: Series, index: int) -> tuple[float, float]:

@@ -2,6 +2,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 
 from bundle.phantom.acquisition import Acquisition, AcquisitionRates, sample_acquisition
 
@@ -76,10 +77,32 @@ def test_phase_encoding_is_never_finer_than_frequency_encoding():
 def test_saturation_band_begins_before_the_bodies_of_this_patient():
     rng = np.random.default_rng(0)
     rates = AcquisitionRates(chance_saturation=1.0)
-    begins = [sample_acquisition(rng, rates, canal_depth_mm=90.0).saturation_depth_mm for _ in range(50)]
-    assert min(begins) >= 90.0 + 45.0
+    begins = [sample_acquisition(rng, rates, front_depth_mm=150.0).saturation_depth_mm for _ in range(50)]
+    assert 147.0 <= min(begins) < max(begins) <= 190.0
 
 
-def test_drawn_noise_spans_a_good_and_a_poor_scanner():
-    noise, (low, high) = [a.noise for a in drawn(None)], AcquisitionRates().noise
-    assert low <= min(noise) < 1.2 * low and 0.8 * high < max(noise) <= high
+def test_drawn_noise_spans_a_good_and_a_poor_scanner_as_seen_at_the_bodies():
+    low, high = AcquisitionRates().noise
+    rng = np.random.default_rng(0)
+    taken = [sample_acquisition(rng, front_depth_mm=140.0) for _ in range(300)]
+    seen = [a.noise / (0.5 ** (140.0 / a.coil_depth_mm) if a.coil_depth_mm else 1.0) for a in taken]
+    assert low <= min(seen) < 1.2 * low and 0.8 * high < max(seen) <= high
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("AcquisitionRates", AcquisitionRates()),
+        ("AcquisitionRates.without_artefacts", AcquisitionRates.without_artefacts()),
+        ("AcquisitionRates.perfect", AcquisitionRates.perfect()),
+    ],
+)
+def test_rates_can_be_declared_in_a_config(target, expected):
+    parser = ConfigParser({"rates": {"_target_": f"bundle.phantom.acquisition.{target}"}})
+    assert parser.get_parsed_content("rates") == expected
+
+
+def test_limits_from_a_config_may_be_lists():
+    parser = ConfigParser({"rates": {"_target_": "bundle.phantom.acquisition.AcquisitionRates", "noise": [0.01, 0.01]}})
+    drawn_noise = sample_acquisition(np.random.default_rng(0), parser.get_parsed_content("rates"), front_depth_mm=0.0).noise
+    assert drawn_noise == pytest.approx(0.01)

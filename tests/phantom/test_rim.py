@@ -19,9 +19,11 @@ def test_rim_is_half_the_depth_away_at_the_back_and_half_the_width_at_the_left()
 
 
 def test_dent_hollows_the_back_only():
-    whole, dented = Rim.superellipse(24.0, 17.0, 9.0), Rim.superellipse(24.0, 17.0, 9.0, dent_mm=1.2)
-    assert whole.radius_at_mm(0) - dented.radius_at_mm(0) == pytest.approx(1.2, abs=0.01)
-    assert whole.radius_at_mm(180) == pytest.approx(dented.radius_at_mm(180), abs=0.01)
+    dented = Rim.superellipse(24.0, 17.0, 9.0, dent_mm=1.2)
+    # About its own middle, which the hollow has moved forward by half its depth.
+    assert dented.radius_at_mm(0) == pytest.approx(17 - 0.6, abs=0.01)
+    assert dented.radius_at_mm(180) == pytest.approx(17 - 0.6, abs=0.01)
+    assert dented.radius_at_mm(40) > Rim.superellipse(24.0, 16.4, 9.0).radius_at_mm(40) + 0.2
 
 
 def test_height_falls_toward_the_back_by_the_wedge():

@@ -53,15 +53,17 @@ def test_boxes_lie_on_the_image(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_corners_of_a_body_in_full_view_lie_in_its_box(seed):
+def test_corners_of_a_body_in_full_view_lie_at_its_box(seed):
     spine = SPINES[seed]
     plane = through(spine.body("L3"), 560.0)
     for _, box in boxes_on_slice(spine, plane):
         if not plane.contains_px(box.corners_px).all():
             continue
         low, high = np.reshape(box.xyxy, (2, 2))
-        assert (box.corners_px >= low - 1e-6).all()
-        assert (box.corners_px <= high + 1e-6).all()
+        # The box ends at the rounded rim, the corners where its sides would meet.
+        rounding_px = 1.3 / plane.pixel_spacing_mm[0]
+        assert (box.corners_px >= low - rounding_px).all()
+        assert (box.corners_px <= high + rounding_px).all()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -82,7 +84,7 @@ def test_corners_are_those_of_the_section_that_the_slice_shows():
     in_body = [
         (points - body.center_lps_mm) @ body.axes.T for points in (plane.to_patient(box.corners_px), body.corners_lps_mm())
     ]
-    assert in_body[0][:, 1:] == pytest.approx(in_body[1][:, 1:], abs=1e-6)
+    assert in_body[0][:, 1:] == pytest.approx(in_body[1][:, 1:], abs=0.03)
 
 
 def test_a_slice_that_leans_shows_a_body_as_high_as_it_is_along_the_slice():
@@ -193,12 +195,11 @@ def test_sagittal_slice_is_no_disks():
 
 @pytest.mark.parametrize("side", [1.0, -1.0], ids=["above", "below"])
 def test_margin_is_the_way_to_the_nearest_endplate_at_the_canal(side):
-    shape = SPINES[0].disks["L4-L5"]
-    v = 0.5 * shape.half_depth_mm
-    half = (shape.gap_mm - shape.wedge * v) / 2
+    disk = SPINES[0].disks["L4-L5"].disk
+    half = disk.height_at_mm(0.75) / 2
     for inside in (1.5, -1.5):
-        center = shape.disk.center_lps_mm + side * (half - inside) * shape.disk.normal_lps
-        (plane,) = axial_stack(center, shape.disk.normal_lps, 1, 4.0, 180.0, 64)
+        center = disk.center_lps_mm + side * (half - inside) * disk.normal_lps
+        (plane,) = axial_stack(center, disk.normal_lps, 1, 4.0, 180.0, 64)
         assert disk_at(SPINES[0], plane) == ("L4-L5" if inside > 0 else None, pytest.approx(1.5))
 
 

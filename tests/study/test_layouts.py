@@ -127,6 +127,20 @@ def test_a_subtraction_is_not_read_though_it_has_more_slices(tmp_path):
     assert min(values(read(tmp_path).sagittal)) == 50
 
 
+@pytest.mark.parametrize(("view", "directions"), [("sagittal", SAGITTAL), ("axial", AXIAL)])
+def test_a_thin_3d_series_is_not_read_where_a_2d_one_of_the_same_contrast_is(tmp_path, view, directions):
+    write(tmp_path, planes(SAGITTAL, 7), series="sag", **T2)
+    write(tmp_path, planes(AXIAL, 7), first=20, series="ax", **T2)
+    write(tmp_path, planes(directions, 40, step_mm=1.0), first=50, series="3-D", **T2)
+    assert max(values(getattr(read(tmp_path), view))) < 50
+
+
+def test_a_thin_3d_series_is_read_where_the_2d_one_is_of_another_contrast(tmp_path):
+    write(tmp_path, planes(SAGITTAL, 7), series="sag", **T1)
+    write(tmp_path, planes(SAGITTAL, 40, step_mm=1.0), first=50, series="3-D", **T2)
+    assert min(values(read(tmp_path).sagittal)) == 50
+
+
 # Multi-frame
 
 
