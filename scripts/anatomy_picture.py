@@ -230,8 +230,9 @@ def main(
     center = np.array([*spine.body("L3").center_lps_mm[:2], spine.body("L4").center_lps_mm[2] + 8.0])
     low, high = center - np.array([62.0, 62.0, 112.0]), center + np.array([62.0, 84.0, 96.0])
     volume = paint_volume(spine, low, high, spacing_mm)
-    middle = np.array([spine.canal_at(float(z))[0] for z in volume.coordinates()[2].flatten()])
-    walls = np.array([spine.canal_at(float(z))[1] for z in volume.coordinates()[2].flatten()])
+    heights = volume.coordinates()[2].flatten().numpy()
+    middle, walls = np.array([spine.canal_at(float(z))[:2] for z in heights]).T
+    middle = np.polyval(np.polyfit(heights, middle, 3), heights)  # a smooth cut
     at_x, wall = (torch.as_tensor(v, dtype=torch.float32)[:, None, None] for v in (middle, walls))
     size = (198.0, 128.0)
     look_at = center + np.array([0.0, 12.0, -10.0])
