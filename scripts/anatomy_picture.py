@@ -276,14 +276,14 @@ def _right_half(middle: Tensor, wall: Tensor) -> Mask:
     """What lies to the right of the midline, with the fat of the canal and between the spinous processes."""
 
     def kept(name: str, x: Tensor, y: Tensor, z: Tensor) -> Tensor | float:
-        half = x < middle
+        half = (middle - x + 0.5).clamp(0, 1)  # over a millimetre, so that the cut shows no steps
         if name == "fat":
-            return (half & (x > middle - 22) & (y > wall - 3) & (y < wall + 48)).float()
+            return half * ((x > middle - 22) & (y > wall - 3) & (y < wall + 48))
         if name == "muscle":
-            return (half & (y > wall - 42)).float()
+            return half * (y > wall - 42)
         if name in ("ligament", "joint"):
-            return (half & (x > middle - 24) & (y > wall - 6) & (y < wall + 50)).float()
-        return half.float()
+            return half * ((x > middle - 24) & (y > wall - 6) & (y < wall + 50))
+        return half
 
     return kept
 
