@@ -179,10 +179,10 @@ def read_box(spine: Spine, level: str, plane: SlicePlane) -> Array:
 def read_corners(spine: Spine, level: str) -> Array:
     """(4, 3) LPS corners of a body's middle sagittal section: where curves along its ends and walls meet."""
     body = spine.body(level)
-    plane = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 60.0, 200)
+    plane = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 60.0, 160)
     image = paint([bare_bones(spine)], plane)[0, _BODY]
     image = np.where(_component(image, plane.to_pixel(body.center_lps_mm)), image, 0.0)
-    mm = 60.0 / 200
+    mm = 60.0 / 160
     rows = np.flatnonzero(image.max(1) >= 0.5)
     columns = np.flatnonzero(image.max(0) >= 0.5)
     walls = np.array([_crossings(image[r], 1.0) for r in rows])  # front, back by row
