@@ -24,8 +24,8 @@ LEVELS: tuple[str, ...] = (
 # Body height, depth, width and height of the disk below, in mm: typical of adults, rounded by hand and no fit to any one
 # morphometric study. Sacral values are for its segments.
 _SIZES: dict[str, tuple[float, float, float, float]] = {
-    "S5": (14, 10, 24, 1.0), "S4": (16, 12, 30, 1.0), "S3": (18, 15, 38, 1.2), "S2": (20.5, 19.5, 46, 1.6),
-    "S1": (24, 29.5, 52, 3.2), "L5": (27, 35.5, 51, 10.0), "L4": (27, 35.5, 49, 11.0), "L3": (27.5, 35, 46, 10.5),
+    "S5": (14, 10, 24, 1.0), "S4": (16, 12, 30, 1.0), "S3": (18, 15, 38, 1.2), "S2": (21, 17.5, 46, 1.6),
+    "S1": (26, 26.5, 52, 3.2), "L5": (27, 35.5, 51, 10.0), "L4": (27, 35.5, 49, 11.0), "L3": (27.5, 35, 46, 10.5),
     "L2": (27, 34.5, 44, 9.5), "L1": (26, 33.5, 42, 8.0), "T12": (25.5, 31.5, 41, 7.0), "T11": (23.5, 30, 38, 5.5),
     "T10": (22.5, 29, 34, 5.0), "T9": (21.5, 28, 32, 4.5), "T8": (21, 27, 31, 4.5), "T7": (20.5, 26, 30, 4.5),
     "T6": (20, 25, 29, 4.3), "T5": (19.5, 24, 28, 4.0), "T4": (19, 23, 27, 3.8), "T3": (18.5, 21.5, 26, 3.6),
@@ -35,7 +35,7 @@ _SIZES: dict[str, tuple[float, float, float, float]] = {
 
 # Tilt of each body in the sagittal plane, degrees that its upper end leans forward (lying down).
 _TILT_DEG: dict[str, float] = {
-    "S5": 36, "S4": 50, "S3": 57, "S2": 50, "S1": 39, "L5": 20, "L4": 7, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
+    "S5": 38, "S4": 52, "S3": 58, "S2": 53, "S1": 47, "L5": 20, "L4": 7, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
     "T11": -11, "T10": -8, "T9": -4, "T8": 0, "T7": 5, "T6": 9, "T5": 13, "T4": 17, "T3": 21, "T2": 24, "T1": 24,
     "C7": 20, "C6": 12, "C5": 4, "C4": -2, "C3": -6, "C2": -8,
 }  # fmt: skip
@@ -228,8 +228,10 @@ def _body_size(
     d = depth * size * habit["depth_share"] * (chance.normal(1.06, 0.08) if sacral else chance.normal(1, 0.03)) / 2
     w = width * size * chance.normal(1, 0.03) / 2
     if sacral and not (transition == "lumbarised S1" and level == "S1"):
-        taper = {"S1": 0.19, "S2": 0.13}.get(level, 0.11) + chance.normal(0, 0.05)
-        return w, (d * (1 + taper), d * (1 - taper)), (h * 1.06, h * 0.94)
+        taper = {"S1": 0.25, "S2": 0.12}.get(level, 0.11) + chance.normal(0, 0.05)
+        # Outlines of lumbar-t1: S1 narrows to little more than half of its depth, and is higher in front.
+        wedge = {"S1": 0.10, "S2": 0.05}.get(level, 0.03) + chance.normal(0, 0.03)
+        return w, (d * (1 + taper), d * (1 - taper)), (h * (1 + wedge), h * (1 - wedge))
     wedge = chance.normal(0, 0.03)
     if level in ("L5", "L6") and transition != "sacralised L5":  # a sacralised L5 is squared like a sacral segment
         wedge += 0.10

@@ -26,6 +26,8 @@ NEGATIVES: Mapping[str, float] = {
     "head": 0.15, "neck": 0.2, "chest": 0.1, "empty": 0.1, "coronal": 0.1, "axial": 0.15, "beside": 0.1, "myelogram": 0.1,
 }  # fmt: skip
 DEFAULT_CONTRASTS: Mapping[str, float] = {"T2": 0.5, "T1": 0.2, "STIR": 0.1, "T2FS": 0.12, "PD": 0.08}
+#: Bodies around which a lumbar field of view lies: most show the sacrum, as technicians take care to.
+_CENTERS: Mapping[str, float] = {"L5": 0.1, "L4": 0.35, "L3": 0.35, "L2": 0.15, "L1": 0.05}
 _TALL_MM = 330.0  # larger fields of view show bodies above T7
 
 
@@ -184,7 +186,7 @@ class VertebraSlices(Dataset):
         transition = sample_transition(rng, self.transitions)
         spine = sample_spine(seed, transition=transition, variation=self.variation, top=top)
         patient = SpinePatient(spine, self.soft_tissue)
-        level = {"neck": "C5", "chest": "T5"}.get(kind) or str(rng.choice(["L5", "L4", "L3", "L2", "L1"]))
+        level = {"neck": "C5", "chest": "T5"}.get(kind) or draw(rng, _CENTERS)
         center = spine.body(level).center_lps_mm
         if kind in ("coronal", "axial"):
             down = np.array([0, 0, -1.0]) if kind == "coronal" else np.array([0, 1.0, 0])

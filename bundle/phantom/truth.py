@@ -49,7 +49,11 @@ def _boxes(bodies: Sequence[Body], plane: SlicePlane, uid: str, min_section: flo
     across = np.array([plane.normal @ b.axes[0] for b in bodies])
     left = -np.array([plane.signed_distance_mm(b.center_lps_mm) for b in bodies]) / np.where(across == 0, 1, across)
     shown = [
-        k for k, b in enumerate(bodies) if abs(across[k]) >= 0.75 and b.section(float(left[k])) >= max(min_section, 0.05)
+        k
+        for k, b in enumerate(bodies)
+        if abs(across[k]) >= 0.75
+        and b.section(float(left[k])) >= max(min_section, 0.05)
+        and _whole_section(b, plane, float(left[k]))
     ]
     edge = np.array([plane.shape[1] - 1, plane.shape[0] - 1], dtype=np.float64)
     shown = [k for k in shown if _near_image(bodies[k], plane, edge)]
@@ -64,6 +68,13 @@ def _boxes(bodies: Sequence[Body], plane: SlicePlane, uid: str, min_section: flo
             xyxy = (float(inside_low[0]), float(inside_low[1]), float(inside_high[0]), float(inside_high[1]))
             found.append((k, SliceBox(uid, xyxy, 1.0, plane.to_pixel(corners))))
     return found
+
+
+def _whole_section(body: Body, plane: SlicePlane, left_mm: float) -> bool:
+    """Whether a slice that leans cuts all of a section's corners, none of which may lie beside the body."""
+    across, back, up = np.abs(body.axes @ plane.normal)
+    reach = (back * max(body.half_depth_mm) + up * max(body.half_height_mm)) / across
+    return abs(left_mm) + reach < 0.98 * (1 - body.waist) * body.half_width_mm
 
 
 def _near_image(body: Body, plane: SlicePlane, edge: np.ndarray) -> bool:
