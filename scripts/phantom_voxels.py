@@ -100,6 +100,22 @@ def read_fragment_reach_mm(spine: Spine, level: str, number: int) -> float:
     return reaches[0] - reaches[1]
 
 
+def fragment_is_free(spine: Spine, level: str, number: int) -> bool:
+    """Whether no disk tissue joins a fragment to its disk, in the plane through its middle and the disk's axis."""
+    shape = spine.disks[level]
+    fragment = shape.pathology.fragments[number]
+    left, back, up = shape.axes
+    middle = shape.disk.center_lps_mm + np.asarray(fragment.center_uvw_mm) @ shape.axes
+    away = fragment.center_uvw_mm[0] * left + fragment.center_uvw_mm[1] * back
+    outward = away / np.linalg.norm(away)
+    plane = square_plane(middle - 10 * outward, outward, -up, 80.0, 320)
+    bare = replace(shape.pathology, changes=(), nodes=())
+    labels, _ = ndimage.label(paint([_with(spine, level, bare)], plane)[0, _DISK] >= 0.5)
+    places = plane.to_pixel(np.stack([middle, shape.disk.center_lps_mm]))
+    (piece, disk) = (int(labels[row, column]) for column, row in np.round(places).astype(int))
+    return piece != disk
+
+
 def _with(spine: Spine, level: str, pathology: DiskPathology) -> Spine:
     return replace(spine, disks={**spine.disks, level: replace(spine.disks[level], pathology=pathology)})
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bundle.geometry import DISK_LEVELS
 from bundle.phantom.anatomy import sample_spine
 from scripts.check_phantom_truth import TOLERANCES, check_body, check_disk, check_spine, table
-from scripts.phantom_voxels import read_disk
+from scripts.phantom_voxels import fragment_is_free, read_disk
 
 ROWS = [row for seed in range(20) for row in check_spine(seed)]
 
@@ -26,6 +27,17 @@ def test_findings_read_from_voxels_are_the_truths():
 def test_every_class_is_read_from_voxels():
     for finding in ("normal", "bulge", "herniation"):
         assert read_disk(sample_spine(31, findings={"L3-L4": finding}), "L3-L4").finding == finding
+
+
+def test_free_pieces_are_free_and_heads_hang_on_their_disk():
+    seen = set()
+    for seed in range(8):
+        spine = sample_spine(seed, findings=dict.fromkeys(DISK_LEVELS, "herniation"))
+        for level in DISK_LEVELS:
+            for number, fragment in enumerate(spine.disks[level].pathology.fragments):
+                assert fragment_is_free(spine, level, number) == fragment.sequestered, (seed, level)
+                seen.add(fragment.sequestered)
+    assert seen == {True, False}
 
 
 def test_a_disk_that_is_painted_otherwise_than_the_truth_says_is_found():
