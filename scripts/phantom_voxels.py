@@ -20,9 +20,8 @@ from bundle.phantom.tissues import TISSUES
 Array = NDArray[np.float64]
 
 _DISK, _BODY = 0, 1  # channels of paint
-_CHANNELS = torch.tensor(
-    [[t in ("annulus", "nucleus") for t in TISSUES], [t in ("cortex", "marrow", "slow_flow") for t in TISSUES]]
-)
+_BONE = ("cortex", "marrow", "fatty_marrow", "slow_flow")
+_CHANNELS = torch.tensor([[t in ("annulus", "nucleus") for t in TISSUES], [t in _BONE for t in TISSUES]])
 _SPACING_MM = 0.4
 _BEYOND_MM, _FOCAL_DEG = 1.5, 90.0  # the rule's numbers, written down a second time on purpose
 

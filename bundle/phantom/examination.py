@@ -127,7 +127,7 @@ class _Planner:
         return result
 
     def _acquisition(self) -> Acquisition:
-        drawn = sample_acquisition(self.rng_of_scanner, self.vendor.acquisition)
+        drawn = sample_acquisition(self.rng_of_scanner, self.vendor.acquisition, self.spine.front_depth_mm)
         # Noise against signal falls with the field, less than in proportion, since low fields are given more time.
         return replace(drawn, noise=drawn.noise * (1.5 / self.field_t) ** 0.4)
 

@@ -22,9 +22,9 @@ METAL = Material("metal")
 # Half thickness of a pedicle (mm) and the angle of the facet joint below to the sagittal plane (degrees), after the
 # morphometry of Panjabi et al., Spine 1992;17:299 and 1993;18:1298, rounded.
 _PEDICLE_MM = {"L1": 3.8, "L2": 4.0, "L3": 4.7, "L4": 5.8, "L5": 7.5}
-_FACET_DEG = {"T12": 20.0, "L1": 25.0, "L2": 30.0, "L3": 37.0, "L4": 46.0, "L5": 52.0, "S1": 60.0}
+_FACET_DEG = {"T12": 20.0, "L1": 25.0, "L2": 30.0, "L3": 37.0, "L4": 46.0, "L5": 52.0}
 #: Distance of that joint's middle from the midline, mm.
-_FACET_MM = {"T12": 11.5, "L1": 12.5, "L2": 14.0, "L3": 16.0, "L4": 19.0, "L5": 22.5, "S1": 25.0}
+_FACET_MM = {"T12": 11.5, "L1": 12.5, "L2": 14.0, "L3": 16.0, "L4": 19.0, "L5": 22.5}
 #: How far back it lies, as a share of the canal's depth.
 _JOINT_BACK = 0.72
 
@@ -56,11 +56,7 @@ def add_posterior_elements(table: RodTable, spine: Spine) -> None:
             continue
         canal = spine.canal_at(float(body.center_lps_mm[2]))
         if body.level[0] == "S":
-            arch = _Arch(table, body)
-            _sacral_roof(arch, body, canal, spine)
-            if body.level == "S1":
-                for side in (-1.0, 1.0):
-                    _superior_process(arch, _size(body, canal, spine), side, spine.soft)
+            _sacral_roof(_Arch(table, body), body, canal, spine)
         else:
             _vertebra(_Arch(table, body), body, below, canal, spine)
 
@@ -162,6 +158,13 @@ def _vertebra(arch: _Arch, body: Body, below: Body | None, canal: Array, spine: 
                 (0.95 * spine.soft["joint_gap"], half, 5.0),
                 joint.yaw_deg,
             )
+            if below.level == "S1":  # its superior process follows the joint, however the sacrum leans
+                foot, top = (
+                    joint.at(5.3 * spine.soft["facet"], 2.0, w - 13.0),
+                    joint.at(5.3 * spine.soft["facet"], 0, w + 6.0),
+                )
+                thick = 5.0 * spine.soft["facet"]
+                arch(BONE, foot, top, (thick, 1.5 * thick, 6.5), joint.yaw_deg)
         _beside(arch, size, side, body.level, spine)
         _root(arch, side, size, spine.soft["size"])
     if not roofless:
