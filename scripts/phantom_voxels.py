@@ -99,6 +99,22 @@ def read_fragment_reach_mm(spine: Spine, level: str, number: int) -> float:
     return reaches[0] - reaches[1]
 
 
+def fragment_is_free(spine: Spine, level: str, number: int) -> bool:
+    """Whether no disk tissue joins a fragment to its disk, in the plane through its middle and the disk's axis."""
+    shape = spine.disks[level]
+    fragment = shape.pathology.fragments[number]
+    left, back, up = shape.axes
+    middle = shape.disk.center_lps_mm + np.asarray(fragment.center_uvw_mm) @ shape.axes
+    away = fragment.center_uvw_mm[0] * left + fragment.center_uvw_mm[1] * back
+    outward = away / np.linalg.norm(away)
+    plane = square_plane(middle - 10 * outward, outward, -up, 80.0, 320)
+    bare = replace(shape.pathology, changes=(), nodes=())
+    labels, _ = ndimage.label(paint([_with(spine, level, bare)], plane)[0, _DISK] >= 0.5)
+    places = plane.to_pixel(np.stack([middle, shape.disk.center_lps_mm]))
+    (piece, disk) = (int(labels[row, column]) for column, row in np.round(places).astype(int))
+    return piece != disk
+
+
 def _with(spine: Spine, level: str, pathology: DiskPathology) -> Spine:
     return replace(spine, disks={**spine.disks, level: replace(spine.disks[level], pathology=pathology)})
 
@@ -178,10 +194,10 @@ def read_box(spine: Spine, level: str, plane: SlicePlane) -> Array:
 def read_corners(spine: Spine, level: str) -> Array:
     """(4, 3) LPS corners of a body's middle sagittal section: where curves along its ends and walls meet."""
     body = spine.body(level)
-    plane = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 60.0, 200)
+    plane = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 60.0, 160)
     image = paint([bare_bones(spine)], plane)[0, _BODY]
     image = np.where(_component(image, plane.to_pixel(body.center_lps_mm)), image, 0.0)
-    mm = 60.0 / 200
+    mm = 60.0 / 160
     rows = np.flatnonzero(image.max(1) >= 0.5)
     columns = np.flatnonzero(image.max(0) >= 0.5)
     walls = np.array([_crossings(image[r], 1.0) for r in rows])  # front, back by row

@@ -118,7 +118,8 @@ def inside_disks(tiles: Tiles, disks: Sequence[Sequence[DiskShape]]) -> InsideDi
     half_gap = (gap / 2 - wedge / 2 * torch.minimum(torch.maximum(v, -b - 2), b + 2)).clamp(min=0.8)
     # Bodies are painted over the disk, so between them it may be too high; outside the rim it must not.
     fill = half_gap + 3.0 * (1 - ((r - 0.8) / 0.2).clamp(0, 1))
-    depth = rounded(beyond, fill - w.abs(), 1.5)
+    # The edge of a low disk is rounded less, so that its outline is where it is said to be.
+    depth = rounded(beyond, fill - w.abs(), fill.clamp(max=1.5))
     core = (1 - torch.sqrt((u / (0.80 * a)) ** 2 + ((v + 0.04 * b) / (0.76 * b)) ** 2)) * 0.75 * b
     # The fibrous cleft across the middle of an adult's nucleus.
     nucleus = torch.sigmoid(core / 1.0) * (1 - cleft * torch.exp(-((w / (0.09 * gap + 0.4)) ** 2)))

@@ -16,7 +16,7 @@ def soft(depth_mm: Tensor) -> Tensor:
     return torch.sigmoid(depth_mm / _EDGE_MM)
 
 
-def rounded(a: Tensor, b: Tensor, radius_mm: float) -> Tensor:
+def rounded(a: Tensor, b: Tensor, radius_mm: float | Tensor) -> Tensor:
     """Depth inside the intersection of two solids with depths ``a`` and ``b``, its edge rounded."""
     p, q = radius_mm - a, radius_mm - b
     return radius_mm - torch.where((p > 0) & (q > 0), torch.sqrt(p * p + q * q), torch.maximum(p, q))

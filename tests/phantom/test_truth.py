@@ -281,3 +281,29 @@ def test_truth_tells_class_and_geometry_of_each_disk():
     assert by_level["L5-S1"]["finding"] == "bulge"
     assert by_level["L5-S1"]["angle_deg"] > 90
     assert by_level["L4-L5"]["center_lps_mm"] == pytest.approx(spine.disks["L4-L5"].disk.center_lps_mm, abs=1e-3)
+
+
+def test_numbers_of_the_file_are_those_of_the_pathology():
+    spine = sample_spine(5, findings=dict.fromkeys(DISK_LEVELS, "herniation"))
+    for found in as_dict(spine)["disks"]:
+        path = spine.disks[found["level"]].pathology
+        assert found["kind"] == path.kind
+        assert (found["zone"], found["side"], found["pfirrmann"]) == (path.zone, path.side, path.pfirrmann)
+        assert found["extent_mm"] == pytest.approx(path.extent_mm, abs=0.006)
+        assert found["angle_margin_deg"] == pytest.approx(found["angle_deg"] - 90, abs=0.11)
+        assert sum(found["readers"].values()) == pytest.approx(1, abs=0.01)
+        assert found["borderline"] == pytest.approx(1 - found["readers"]["herniation"], abs=0.01)
+        assert 0 <= found["sac_pressed_share"] <= 1
+
+
+def test_sixth_lumbar_body_is_in_the_file_with_its_disks():
+    truth = as_dict(sample_spine(3, transition="L6"))
+    assert [v["level"] for v in truth["vertebrae"]] == ["L1", "L2", "L3", "L4", "L5", "L6", "S1"]
+    assert [d["level"] for d in truth["disks"]][-2:] == ["L5-L6", "L6-S1"]
+    assert truth["transition"] == "L6"
+
+
+def test_slip_of_a_spondylolisthesis_is_in_the_file():
+    slips = [max(d["slip_mm"] for d in as_dict(sample_spine(seed))["disks"]) for seed in range(40)]
+    assert max(slips) > 3.5
+    assert np.median(slips) < 3.5
