@@ -23,7 +23,7 @@ from bundle.phantom.render import paint_plane
 from bundle.phantom.shapes import Spine
 from bundle.phantom.tissues import TISSUES
 
-_BACKGROUND = np.array([0.055, 0.065, 0.085])
+_BACKGROUND = (0.055, 0.065, 0.085)
 _LIGHTS = (((-0.55, -0.65, -0.75), 0.78), ((0.8, -0.1, -0.6), 0.26), ((0.1, 0.9, -0.3), 0.10))
 
 
@@ -209,7 +209,7 @@ def _finished(color: np.ndarray, left: np.ndarray, depth: np.ndarray, pixels_per
     for width_mm in (2.0, 6.0, 16.0):
         shade += np.clip((depth - gaussian_filter(depth, width_mm * pixels_per_mm)) / (2.5 * width_mm), 0, 0.5)
     color = color * (1 - 0.45 * np.clip(shade, 0, 1))[..., None]
-    return np.clip(color + left[..., None] * _BACKGROUND, 0, 1) ** 0.9
+    return np.clip(color + left[..., None] * np.array(_BACKGROUND), 0, 1) ** 0.9
 
 
 def main(
@@ -276,14 +276,14 @@ def _right_half(middle: Tensor, wall: Tensor) -> Mask:
     """What lies to the right of the midline, with the fat of the canal and between the spinous processes."""
 
     def kept(name: str, x: Tensor, y: Tensor, z: Tensor) -> Tensor | float:
-        half = x < middle
+        half = (middle - x + 0.5).clamp(0, 1)  # over a millimetre, so that the cut shows no steps
         if name == "fat":
-            return (half & (x > middle - 22) & (y > wall - 3) & (y < wall + 48)).float()
+            return half * ((x > middle - 22) & (y > wall - 3) & (y < wall + 48))
         if name == "muscle":
-            return (half & (y > wall - 42)).float()
+            return half * (y > wall - 42)
         if name in ("ligament", "joint"):
-            return (half & (x > middle - 24) & (y > wall - 6) & (y < wall + 50)).float()
-        return half.float()
+            return half * ((x > middle - 24) & (y > wall - 6) & (y < wall + 50))
+        return half
 
     return kept
 

@@ -40,6 +40,15 @@ from scripts.panels import (
 
 _FIELD_MM = 270.0
 _CROP_MM = 100.0
+_SPINE = 0.35  # share of a sagittal picture that decides how bright it is shown
+
+_TITLES = {
+    "sagittal": "Phantom beside real images (yellow titles), sagittal",
+    "axial": "Phantom beside a real study (yellow titles), at each disk",
+    "negatives": "Phantom pictures without a lumbar name",
+    "pathologies": "Phantom disks at L4-L5 with the numbers of their truth",
+    "variants": "Variants of the phantom",
+}
 
 
 def main(
@@ -73,7 +82,7 @@ def main(
     if unknown:
         raise SystemExit(f"no sheet is called {', '.join(unknown)}: choose among {', '.join(makers)}")
     for name in wanted:
-        print(draw_sheet(makers[name](), Path(output_dir) / f"{name}.{ending}", f"{name} (real images: yellow titles)"))
+        print(draw_sheet(makers[name](), Path(output_dir) / f"{name}.{ending}", _TITLES[name]))
 
 
 def sagittal_rows(data: Path, seed: int, across: int = 6) -> list[list[Panel]]:
@@ -96,7 +105,9 @@ def sagittal_rows(data: Path, seed: int, across: int = 6) -> list[list[Panel]]:
 
 def _sagittal(patient: SpinePatient, contrast: str, title: str, seed: int = 0, left_mm: float = 0.0) -> Panel:
     center = patient.spine.body("L3").center_lps_mm + np.array([left_mm, 12.0, -22.0])
-    return Panel(taken(patient, sagittal_view(center, _FIELD_MM), contrast, SAGITTAL_SCANNER, seed), title)
+    return Panel(
+        taken(patient, sagittal_view(center, _FIELD_MM), contrast, SAGITTAL_SCANNER, seed), title, window_share=_SPINE
+    )
 
 
 def _spider(data: Path, contrast: str, most: int) -> list[Panel]:
@@ -120,7 +131,7 @@ def _picture(path: Path, spacing_mm: tuple[float, float], title: str) -> Panel:
 
     pixels = np.asarray(Image.open(path).convert("L"), dtype=np.float32)
     side = _FIELD_MM if spacing_mm != (1.0, 1.0) else float(min(pixels.shape))
-    return Panel(squared(pixels, spacing_mm, side), title, real=True)
+    return Panel(squared(pixels, spacing_mm, side), title, real=True, window_share=_SPINE)
 
 
 def _lumbar_t1(data: Path, most: int) -> list[Panel]:
@@ -140,7 +151,8 @@ def _hitachi(data: Path, series: str) -> Iterator[Panel]:
     for k in sorted(range(len(images)), key=lambda k: abs(k - len(images) // 2)):
         plane = images[k].plane
         spacing = plane.pixel_spacing_mm if plane is not None else (1.0, 1.0)
-        yield Panel(squared(images[k].load_pixels(), spacing, _FIELD_MM), f"Hitachi {series} {k + 1}", real=True)
+        pixels, title = squared(images[k].load_pixels(), spacing, _FIELD_MM), f"Hitachi {series} {k + 1}"
+        yield Panel(pixels, title, real=True, window_share=_SPINE)
 
 
 def axial_rows(data: Path, seed: int, config: str, patients: int = 3) -> list[list[Panel]]:
@@ -225,14 +237,14 @@ def _patients(seed: int, kind: str, finding: str) -> Iterator[SpinePatient]:
 def _numbers(pathology: DiskPathology) -> str:
     parts = [pathology.kind]
     if pathology.angle_deg:
-        parts.append(f"beyond the rim over {pathology.angle_deg:.0f}°")
+        parts.append(f"{pathology.angle_deg:.0f}° beyond the rim")
     if pathology.base_mm:
         side = "left" if pathology.direction_deg > 0 else "right"
         parts.append(
-            f"base {pathology.base_mm:.1f}, extent {pathology.extent_mm:.1f} mm,\n"
-            f"{abs(pathology.direction_deg):.0f}° {side} of the back"
+            f"\nbase {pathology.base_mm:.1f}, extent {pathology.extent_mm:.1f} mm"
+            f"\ntip {abs(pathology.direction_deg):.0f}° {side} of the back"
         )
-    return ", ".join(parts)
+    return ", ".join(parts).replace(", \n", "\n")
 
 
 def _both_views(patient: SpinePatient, shape: DiskShape, title: str) -> list[Panel]:
@@ -277,8 +289,19 @@ def _wedge(spine: Spine) -> float:
     return max(1 - b.half_height_mm[0] / b.half_height_mm[1] for b in spine.bodies if b.level in ("T12", "L1", "L2", "L3"))
 
 
-def _grown(spine: Spine, kind: str, levels: str = "L1 L2 L3 L4 L5") -> int:
-    return sum(g.kind == kind and g.level in levels.split() for g in spine.growths)
+def _grown(spine: Spine, kind: str) -> int:
+    return sum(g.kind == kind and g.level[0] == "L" for g in spine.growths)
+
+
+def _modic(spine: Spine, kind: int) -> bool:
+    """Whether a change of this type lies near the middle of a disk that the sagittal picture shows."""
+    changes = (c for level in DISK_LEVELS for c in spine.disks[level].pathology.changes)
+    return any(c.modic == kind and abs(c.center_uv_mm[0]) < 6 and c.depth_mm > 5 for c in changes)
+
+
+def _schmorl(spine: Spine) -> bool:
+    nodes = (n for level in DISK_LEVELS for n in spine.disks[level].pathology.nodes)
+    return any(abs(n.center_uvw_mm[0]) < 4 and n.radii_mm[2] > 3 for n in nodes)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -286,13 +309,13 @@ VARIANTS: dict[str, Variant] = {
     "scoliosis": Variant(lambda s: abs(s.soft["curve"]) > 17, view="coronal"),
     "scoliosis, sagittal": Variant(lambda s: abs(s.soft["curve"]) > 17),
     "listhesis": Variant(lambda s: _slip_mm(s) > 6),
-    "fracture": Variant(lambda s: _wedge(s) > 0.3, "T1"),
+    "fracture": Variant(lambda s: _wedge(s) > 0.38, "T1"),
     "osteophytes": Variant(lambda s: _grown(s, "osteophyte") > 6, "T1"),
     "haemangioma": Variant(lambda s: _grown(s, "haemangioma")),
-    "Modic 1": Variant(lambda s: _grown(s, "modic1"), "STIR"),
-    "Modic 2": Variant(lambda s: _grown(s, "modic2"), "T1"),
-    "Modic 3": Variant(lambda s: _grown(s, "modic3"), "T1"),
-    "Schmorl": Variant(lambda s: _grown(s, "schmorl") > 1),
+    "Modic 1": Variant(lambda s: _modic(s, 1), "STIR"),
+    "Modic 2": Variant(lambda s: _modic(s, 2), "T1"),
+    "Modic 3": Variant(lambda s: _modic(s, 3), "T1"),
+    "Schmorl": Variant(_schmorl),
     "laminectomy": Variant(lambda s: s.laminectomy and not s.screws, settings={"surgery": 1.0}),
     "laminectomy, axial": Variant(lambda s: "L4" in s.laminectomy and not s.screws, "T2", "L4-L5", {"surgery": 1.0}),
     "screws": Variant(lambda s: s.screws, settings={"surgery": 1.0}),
@@ -328,7 +351,8 @@ def _variant_panel(patient: SpinePatient, variant: Variant, name: str) -> Panel:
     else:
         shape = spine.disks[variant.view]
         plane, scanner = axial_view(shape.disk.back_lps_mm + 12 * shape.axes[1], shape.axes, 160.0), AXIAL_SCANNER
-    return Panel(taken(patient, plane, variant.contrast, scanner), title)
+    share = _SPINE if variant.view == "sagittal" else 0.85
+    return Panel(taken(patient, plane, variant.contrast, scanner), title, window_share=share)
 
 
 if __name__ == "__main__":

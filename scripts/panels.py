@@ -43,12 +43,15 @@ class Panel:
         title: above it.
         real: of a patient; its title has another colour, and such a sheet is never committed.
         spacing_mm: of pixels along (rows, columns).
+        window_share: share of its height and width, around the middle, that decides how bright it is shown. The skin's fat
+            near a surface coil is brighter than all that matters in a sagittal picture.
     """
 
     pixels: np.ndarray
     title: str = ""
     real: bool = False
     spacing_mm: tuple[float, float] = (1.0, 1.0)
+    window_share: float = 0.85
 
 
 def taken(
@@ -93,7 +96,7 @@ def draw_sheet(rows: Sequence[Sequence[Panel]], output: str | Path, title: str =
         axes.axis("off")
     for line, panels in zip(grid, rows, strict=True):
         for axes, panel in zip(line, panels, strict=False):
-            low, high = np.percentile(_middle(panel.pixels), [0.5, 99.7])
+            low, high = np.percentile(_middle(panel), [0.5, 99.6])
             ratio = panel.spacing_mm[0] / panel.spacing_mm[1]
             axes.imshow(
                 panel.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=ratio, interpolation="bicubic"
@@ -107,10 +110,11 @@ def draw_sheet(rows: Sequence[Sequence[Panel]], output: str | Path, title: str =
     return output
 
 
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    """What decides a window: the middle, as the skin's fat near a surface coil is brighter than all that matters."""
-    rows, columns = (slice(n // 3, n - n // 3) for n in pixels.shape)
-    return pixels[rows, columns]
+def _middle(panel: Panel) -> np.ndarray:
+    """What decides how bright a panel is shown."""
+    edges = [round(n * (1 - panel.window_share) / 2) for n in panel.pixels.shape]
+    rows, columns = (slice(edge, n - edge) for edge, n in zip(edges, panel.pixels.shape, strict=True))
+    return panel.pixels[rows, columns]
 
 
 def squared(pixels: np.ndarray, spacing_mm: tuple[float, float], side_mm: float) -> np.ndarray:

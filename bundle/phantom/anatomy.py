@@ -35,7 +35,7 @@ _SIZES: dict[str, tuple[float, float, float, float]] = {
 
 # Tilt of each body in the sagittal plane, degrees that its upper end leans forward (lying down).
 _TILT_DEG: dict[str, float] = {
-    "S5": 38, "S4": 52, "S3": 58, "S2": 53, "S1": 47, "L5": 20, "L4": 7, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
+    "S5": 38, "S4": 52, "S3": 58, "S2": 53, "S1": 45, "L5": 22, "L4": 8, "L3": -2, "L2": -9, "L1": -13, "T12": -13,
     "T11": -11, "T10": -8, "T9": -4, "T8": 0, "T7": 5, "T6": 9, "T5": 13, "T4": 17, "T3": 21, "T2": 24, "T1": 24,
     "C7": 20, "C6": 12, "C5": 4, "C4": -2, "C3": -6, "C2": -8,
 }  # fmt: skip
@@ -176,8 +176,6 @@ def _column(
             if level[0] != "S":
                 gap *= shapes[name][0].height_share  # a worn disk is a lower one
             mean_up = unit(lower.axes[2] + axes[2])
-            facing = float(np.clip(lower.axes[2] @ axes[2], -1, 1))
-            gap = max(gap, min(depths[1], lower.half_depth_mm[0]) * np.tan(np.arccos(facing)) + 1.5)  # edges do not meet
             slip = chance.normal(0, 0.6)
             if level in ("L4", "L5") and chance.happens(0.06):
                 slip -= chance.uniform(3, 9)  # spondylolisthesis: forward
@@ -192,7 +190,7 @@ def _column(
             concavity_mm=chance.normal(0.3 if sacral else 1.4, 0.6, 0, 3.2),
             dent_mm=chance.normal(dent, 0.5) if dent or sacral else 0.0,
         )  # fmt: skip
-        if bodies:  # nor do the edges of wedged bodies meet
+        if bodies:  # however bodies are tilted and wedged, their edges do not meet
             heights_left = (body.corners_lps_mm()[[3, 2]] - bodies[-1].corners_lps_mm()[[0, 1]]) @ mean_up
             body = replace(body, center_lps_mm=center + max(1.5 - float(heights_left.min()), 0.0) * mean_up)
         bodies.append(body)

@@ -76,7 +76,9 @@ def _sacral_roof(arch: _Arch, body: Body, canal: Array, spine: Spine) -> None:
     reach = {"S1": 50.0, "S2": 44.0, "S3": 32.0}[body.level]
     inner = 0.75 * body.half_width_mm
     for side in (-1.0, 1.0):
-        arch(BONE, (side * inner, -arch.back, 0), (side * reach, -4, -2), (9.0, 12.0, h + 1))
+        # The wings of S2 and S3 are one piece with that above.
+        tall = h + 1 if body.level == "S1" else 1.3 * h + 3
+        arch(BONE, (side * inner, -arch.back, 0), (side * reach, -4, -2), (9.0, 12.0, tall))
         if body.level != "S3":
             arch(BONE, (side * (reach + 9), 16, 6), (side * (reach + 34), -34, 22), (7.0, 16.0, 30.0), 0.0, 0.9)
 
