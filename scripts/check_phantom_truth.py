@@ -54,7 +54,8 @@ def check_disk(spine: Spine, level: str, where: str) -> list[Row]:
     shape = spine.disks[level]
     path, read = shape.pathology, read_disk(spine, level)
     rows: list[Row] = [("disk centre, mm", float(np.linalg.norm(read.center_lps_mm - shape.disk.center_lps_mm)), where)]
-    outline = path.excess_mm.max() - (path.measures.reference_mm if path.finding == "herniation" else 0.0)
+    focal = 0 < path.measures.focal_deg < 90  # by the outline alone, without fragments
+    outline = path.excess_mm.max() - (path.measures.reference_mm if focal else 0.0)
     rows.append(("extent, mm", abs(read.extent_mm - float(outline)), where))
     # A free piece is a herniation whatever the outline is: only without one does the outline decide.
     if not path.fragments:

@@ -225,6 +225,7 @@ def _curve(at: NDArray[np.int64], values: Array, corner: float, way: int, near: 
 
 
 def _component(image: Array, center: Array) -> NDArray[np.bool_]:
-    labels, _ = ndimage.label(image >= 0.05)
+    """Pixels of the solid around ``center``, and one more all round, so that its edge can be interpolated."""
+    labels, _ = ndimage.label(image >= 0.5)
     column, row = np.round(center).astype(int)
-    return np.asarray(labels == labels[row, column])
+    return np.asarray(ndimage.binary_dilation(labels == labels[row, column]))

@@ -186,8 +186,13 @@ def sample_pathology(
         height_mm: of a healthy disk there, before ``height_share``; 9 mm by default.
         canal_half_width_mm: half width of the thecal sac.
         age_years: of the patient, for the wear of the disk.
+
+    Raises:
+        ValueError: the table has neither the level nor L3-L4.
     """
-    shares = prevalence.get(level, prevalence["L3-L4"])
+    shares = prevalence.get(level) or prevalence.get("L3-L4")
+    if shares is None:
+        raise ValueError(f"the prevalence table has neither {level} nor L3-L4")
     wanted = finding or str(rng.choice(FINDINGS, p=np.asarray(shares) / sum(shares)))
     pfirrmann = 1 + int(rng.choice(5, p=pfirrmann_shares(wanted, age_years)))
     height_share = float(rng.uniform(*_HEIGHT[pfirrmann]))

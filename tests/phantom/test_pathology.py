@@ -178,6 +178,13 @@ def test_level_without_an_entry_is_drawn_as_l3_l4():
     assert drawn == {"bulge"}
 
 
+def test_table_without_the_level_and_without_l3_l4_is_refused():
+    with pytest.raises(ValueError, match="neither L4-L5 nor L3-L4"):
+        sample_pathology(np.random.default_rng(0), "L4-L5", 17.0, {"L1-L2": (1, 0, 0)})
+    alone = sample_pathology(np.random.default_rng(0), "L4-L5", 17.0, {"L4-L5": (0, 0, 1)})
+    assert alone.finding == "herniation"
+
+
 def test_same_source_of_chance_gives_the_same_disk():
     one, other = (sample_pathology(np.random.default_rng(5), "L4-L5", 17.0, finding="herniation") for _ in range(2))
     assert (one.excess_mm == other.excess_mm).all()
