@@ -78,6 +78,8 @@ class DiskPathology:
     @property
     def finding(self) -> str:
         """The class of the reading: normal, bulge or herniation."""
+        if not self.fragments and self.excess_mm.max() <= BEYOND_RIM_MM:  # most disks: there is nothing to measure
+            return "normal"
         return finding_of(self.kind)
 
     @property

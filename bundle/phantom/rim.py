@@ -12,6 +12,8 @@ SUPERELLIPSE = 2.6
 #: Directions of a profile, in degrees: index 180 is the patient's back, larger indices turn to the patient's left.
 DIRECTIONS_DEG = np.arange(360.0) - 180.0
 
+_COARSE, _FINE = ((np.sin(phi), np.cos(phi)) for phi in (np.radians(np.arange(-180.0, 180.0, step)) for step in (1.0, 0.25)))
+
 
 @dataclass(frozen=True, eq=False)
 class Rim:
@@ -39,10 +41,12 @@ class Rim:
         Sizes, height and wedge are those of the superellipse before it is hollowed; its centre is half of ``dent_mm`` behind
         the middle of the result.
         """
-        phi = np.radians(np.arange(-180.0, 180.0, 0.25))
-        across, along = np.sin(phi), np.cos(phi)
+        # The hollow turns directions, so that a profile by degrees has to be read from a finer one.
+        across, along = _FINE if dent_mm else _COARSE
         terms = np.abs(across / half_width_mm) ** SUPERELLIPSE + np.abs(along / half_depth_mm) ** SUPERELLIPSE
         radius = terms ** (-1 / SUPERELLIPSE)
+        if not dent_mm:
+            return cls(radius, height_mm, wedge)
         radius = radius - dent_mm * np.exp(-((radius * across / 9) ** 2)) / (1 + np.exp(-radius * along / 3))
         left, back = radius * across, radius * along + dent_mm / 2
         seen = np.interp(DIRECTIONS_DEG, np.degrees(np.arctan2(left, back)), np.hypot(left, back), period=360)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -59,11 +60,19 @@ class Body:
         Raises:
             ValueError: the section misses the body.
         """
+        if left_mm == 0:
+            return self.to_patient(_midline_corners_uvw_mm(*self._size))
         return self.to_patient(corners_uvw_mm([self], np.reshape(left_mm, (1, -1)))[0])
+
+    @property
+    def _size(self) -> tuple[float, ...]:
+        return (
+            self.half_width_mm, *self.half_depth_mm, *self.half_height_mm, self.waist, self.concavity_mm, self.dent_mm,
+        )  # fmt: skip
 
     def ends_lps_mm(self) -> np.ndarray:
         """(4, 3) the corners of the mid-sagittal section, in their order, if the back wall had no hollow."""
-        return replace(self, dent_mm=0.0).corners_lps_mm()
+        return self.to_patient(_midline_corners_uvw_mm(*self._size[:-1], 0.0))
 
     def section(self, left_mm: float) -> float:
         """Share of its depth that the body has ``left_mm`` from its middle; 0 outside."""
@@ -105,8 +114,28 @@ def corners_uvw_mm(
 
 def body_sizes(bodies: Sequence[Body]) -> np.ndarray:
     """(bodies, 8) half width, half depths, half heights, waist, concavity and dent."""
-    rows = [[b.half_width_mm, *b.half_depth_mm, *b.half_height_mm, b.waist, b.concavity_mm, b.dent_mm] for b in bodies]
-    return np.asarray(rows, dtype=np.float64).reshape(-1, 8)
+    return np.asarray([b._size for b in bodies], dtype=np.float64).reshape(-1, 8)
+
+
+@lru_cache(maxsize=256)
+def _midline_corners_uvw_mm(
+    half_width: float, top: float, bottom: float, front: float, back: float, waist: float, concavity: float, dent: float
+) -> np.ndarray:
+    """corners_uvw_mm of the mid-sagittal section of one body, in plain numbers: sampling a patient asks for many."""
+    height, mean_depth = (front + back) / 2, (top + bottom) / 2
+    corners = []
+    for end, wall in ((1.0, -1.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0)):
+        v, w = wall * mean_depth, end * (back if wall > 0 else front)
+        for _ in range(7):
+            t = min(max(w / height, -1.0), 1.0)
+            depth = (mean_depth + (top - bottom) / 2 * t) * (1 - waist * (1 - t * t))
+            ring = 1 - dent / (1 + math.exp(-v / 3)) / depth
+            v = wall * depth * ring
+            w = end * (height + (back - front) / 2 * wall * ring - concavity * (1 - ring * ring))
+        corners.append((0.0, v, w))
+    result = np.array(corners)
+    result.flags.writeable = False
+    return result
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,7 @@ def test_corners_go_round_from_the_upper_front(seed):
 
 def test_corners_are_those_of_the_section_that_the_slice_shows():
     body = SPINES[0].body("L3")
-    plane = through(body)
+    plane = square_plane(body.center_lps_mm, body.axes[1], -body.axes[2], 320.0, 200, 4.0)
     box = box_on_slice(body, plane)
     in_body = [
         (points - body.center_lps_mm) @ body.axes.T for points in (plane.to_patient(box.corners_px), body.corners_lps_mm())
