@@ -17,7 +17,9 @@ from bundle.report.errors import ReportError
 from bundle.study.types import Series, Study
 from bundle.vertebrae.view import image_plane
 
-SCHEMA_VERSION = "1.0"
+#: Of a document without and with a review. All that 1.1 adds is the key ``review``: a reader of 1.1 reads every file of 1.0,
+#: a strict reader of 1.0 still reads what the machine writes, and refuses a document with a review rather than pass it over.
+SCHEMA_VERSION, REVIEWED_VERSION = "1.0", "1.1"
 _MAX_MESSAGE = 240
 
 
