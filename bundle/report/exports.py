@@ -1,74 +1,108 @@
-"""Files of a report beyond ``report.json`` and ``report.html``, each kind made by an exporter that a config declares."""
+"""What is written beside ``report.json``: each output by its name in the config, made from the document and its pictures.
+
+A new output is a function ``(Report) -> {file name: content}`` in ``OUTPUTS``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from bundle.geometry import DISK_LEVELS
+from bundle.report.errors import ReportError
+from bundle.report.review import check
+from bundle.report.texts import Texts, load_texts
+from bundle.whole_file import whole_file
+
+DOCUMENT, PAGE, PDF, FHIR = "report.json", "report.html", "report.pdf", "report.fhir.json"
 
 
-class Exporter(Protocol):
-    """Makes further files of a report; ``ReportWriter`` calls those of its ``exports`` in order."""
-
-    def __call__(
-        self, document: Mapping[str, Any], sources: Sequence[Path], files: Mapping[str, bytes]
-    ) -> dict[str, bytes]:
-        """The files, by their place in the report's folder (``dicom/sr.dcm``); none where the exporter has nothing to say.
-
-        Args:
-            document: ``report.json``, valid; with a review where there is one.
-            sources: the study's files, folders or archives. A member of an archive is the archive's path with the member's
-                name joined to it.
-            files: what was made before, by place: ``report.json``, ``sagittal.png``, ``report.pdf`` ...
-        """
-        ...
-
-
-class DicomExporter:
-    """Makes ``dicom/sr.dcm``, ``dicom/ps-*.dcm``, ``dicom/sc-*.dcm`` and, where there is a ``report.pdf``, ``dicom/pdf.dcm``.
+@dataclass(frozen=True)
+class Report:
+    """What an output is made from.
 
     Args:
-        presentation_states: boxes and names over the original images, which a viewer can switch off.
-        secondary_captures: the same burned into copies of the images, which every viewer shows.
-        organization: of the person who verifies a signed report; default the institution in the images' headers.
+        document: ``report.json``, valid, with or without a review.
+        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' (the machine's) levels; some may be missing.
+        texts: the language of the words.
     """
 
-    def __init__(
-        self, presentation_states: bool = True, secondary_captures: bool = True, organization: str | None = None
-    ) -> None:
-        self.presentation_states = bool(presentation_states)
-        self.secondary_captures = bool(secondary_captures)
-        self.organization = organization
-
-    def __call__(
-        self, document: Mapping[str, Any], sources: Sequence[Path], files: Mapping[str, bytes]
-    ) -> dict[str, bytes]:
-        """The objects as files; none where the study is not DICOM. See Exporter."""
-        return {}
+    document: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+    texts: Texts
 
 
-def export_dicom(
-    document: Mapping[str, Any],
-    sources: Sequence[str | Path],
-    folder: str | Path,
-    pdf: bytes | None = None,
-    exporter: DicomExporter | None = None,
-) -> tuple[Path, ...]:
-    """Make the DICOM objects of a report anew, such as after a review: ``folder/dicom``, replaced whole or not at all.
+def _html(report: Report) -> dict[str, bytes]:
+    from bundle.report.page import render_page
 
-    Every call makes new instances in new series: a changed report never goes under the UID of an older one.
+    return {PAGE: render_page(report.document, report.pictures, report.texts).encode()}
 
-    Args:
-        document: ``report.json``, with a review where there is one.
-        sources: the study: its folder, its archive, or its files.
-        folder: of the report; made if it is not there.
-        pdf: the report as PDF, for ``pdf.dcm``; without it ``folder/report.pdf`` is taken if it is there.
-        exporter: what is made; default everything.
 
-    Returns:
-        The files written, in order of their names; none (and no folder) where the study is not DICOM.
+#: Outputs by their names in ``configs/inference.yaml`` (``report_writer#outputs``).
+OUTPUTS: dict[str, Callable[[Report], dict[str, bytes]]] = {"html": _html}
+
+
+def check_outputs(outputs: Iterable[str]) -> tuple[str, ...]:
+    """The outputs as a tuple.
 
     Raises:
-        ReportError: the document does not fit its schema, or the files cannot be written.
+        ReportError: one of them is not known.
     """
-    raise NotImplementedError
+    wanted = tuple(outputs)
+    unknown = [name for name in wanted if name not in OUTPUTS]
+    if unknown:
+        raise ReportError(f"there is no output '{unknown[0]}'; there are {', '.join(OUTPUTS)}")
+    return wanted
+
+
+def render(report: Report, outputs: Iterable[str]) -> dict[str, bytes]:
+    """The contents of ``report.json`` and of the outputs, by file name."""
+    contents = {DOCUMENT: (json.dumps(report.document, indent=1, ensure_ascii=False) + "\n").encode()}
+    for name in check_outputs(outputs):
+        contents |= OUTPUTS[name](report)
+    return contents
+
+
+def picture_file(name: str) -> str:
+    """The file name of a picture: ``disk_<level>.png`` for a disk, else its name."""
+    return f"disk_{name}.png" if name in DISK_LEVELS else f"{name}.png"
+
+
+def read_pictures(folder: Path) -> dict[str, bytes]:
+    """The pictures in a report's folder, by their names; those that are not there are left out."""
+    places = {name: folder / picture_file(name) for name in ("sagittal", "axial_slices", *DISK_LEVELS)}
+    return {name: place.read_bytes() for name, place in places.items() if place.is_file()}
+
+
+def regenerate(
+    folder: str | Path, document: Mapping[str, Any], outputs: Iterable[str] = ("html", "pdf", "fhir"), language: str = "en"
+) -> list[Path]:
+    """Write ``report.json`` and outputs of a changed document (such as one with a review) into a report's folder.
+
+    The pictures are those in the folder. All is rendered before anything is written, and ``report.json`` is written last.
+
+    Args:
+        folder: of the report.
+        document: the changed document; see bundle.report.review.with_review.
+        outputs: names of OUTPUTS.
+        language: of the texts.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ReportError: the document does not fit, an output or language is not known, or the folder cannot be read or written.
+    """
+    place = Path(folder)
+    check(document)
+    try:
+        contents = render(Report(document, read_pictures(place), load_texts(language)), outputs)
+        for name in sorted(contents, key=lambda name: name == DOCUMENT):
+            with whole_file(place / name) as part:
+                part.write_bytes(contents[name])
+    except OSError as error:
+        raise ReportError(f"report folder {folder} cannot be written: {error.strerror or error}") from error
+    return [place / name for name in contents]
