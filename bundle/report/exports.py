@@ -26,7 +26,7 @@ class Report:
 
     Args:
         document: ``report.json``, valid, with or without a review.
-        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' (the machine's) levels; some may be missing.
+        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' (the machine's) levels; any may lack.
         texts: the language of the words.
     """
 
