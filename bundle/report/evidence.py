@@ -102,6 +102,11 @@ class Place:
         except (TypeError, ValueError):
             return None
 
+    def distance_mm(self, point_lps_mm: ArrayLike) -> float:
+        """From the image's plane to a point (3,); infinite where the plane is not known."""
+        plane = self.plane
+        return np.inf if plane is None else abs(float((np.asarray(point_lps_mm) - plane.origin_lps_mm) @ plane.normal))
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -163,6 +168,12 @@ def find_evidence(document: Mapping[str, Any], sources: Iterable[str | Path]) ->
         return Evidence({str(h.SOPInstanceUID): SourceImage(_mended(h, common), file) for h, file in ordered})
 
 
+def box_corners(xyxy: Sequence[float]) -> list[list[float]]:
+    """Corners of a box, [column, row], clockwise from the top left."""
+    left, top, right, bottom = xyxy
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
 def inside(points_px: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64] | None:
     """A closed polygon in DICOM's pixel coordinates, cut off at the image's edges.
 
@@ -179,12 +190,12 @@ def inside(points_px: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64] 
 
     points = np.asarray(points_px, dtype=np.float64) + 0.5
     box = Bbox([[0.0, 0.0], [float(shape[1]), float(shape[0])]])
-    parts = Outline(np.vstack([points, points[:1]]), closed=True).clip_to_bbox(box).to_polygons()
-    kept = max(parts, key=len, default=None)
-    if kept is None or len(kept) < 4:
+    parts: list[Any] = Outline(np.vstack([points, points[:1]]), closed=True).clip_to_bbox(box).to_polygons()
+    if not parts or len(parts[0]) < 4:
         return None
-    rounded = np.round(np.clip(kept, 0.0, [shape[1], shape[0]]), 2)
-    return np.vstack([rounded, rounded[:1]]) if not np.array_equal(rounded[0], rounded[-1]) else rounded
+    kept = np.asarray(parts[0], dtype=np.float64)
+    rounded = np.asarray(np.round(np.clip(kept, 0.0, [shape[1], shape[0]]), 2), dtype=np.float64)
+    return rounded if np.array_equal(rounded[0], rounded[-1]) else np.vstack([rounded, rounded[:1]])
 
 
 def _named_instances(document: Mapping[str, Any]) -> set[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 SOFTWARE = "Lumbar disk bundle"
 NOTICE = "Automated reading for research. Not for diagnostic use."
+BODY_PART = "LSPINE"
 UTF_8 = "ISO_IR 192"
 
 
@@ -47,10 +46,3 @@ class NewSeries:
             "software_versions": str(document["model"]["version"]),
             "specific_character_set": UTF_8,
         }
-
-
-def as_file(dataset: Dataset) -> bytes:
-    """A DICOM object as the bytes of a file (PS3.10)."""
-    stream = io.BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()

@@ -16,19 +16,22 @@ import highdicom.sr as hd
 import numpy as np
 from highdicom.sr.utils import find_content_items
 from pydicom.sr.codedict import codes
-
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DT
 
 from bundle.report import coding
 from bundle.report.coding import Coded
-from bundle.report.evidence import Evidence, Place, inside
+from bundle.report.evidence import Evidence, Place, box_corners, inside
 from bundle.report.instances import NOTICE, SOFTWARE, NewSeries
 from bundle.report.review import FinalDisk, FinalReading, FinalVertebra, final_reading
 from bundle.report.texts import load_texts
 
 _QUALITATIVE_EVALUATIONS = Coded("C0034375", "UMLS", "Qualitative Evaluations")
 _COMMENT = Coded("121106", "DCM", "Comment")
+#: Why a region is not on the axial image that was judged.
+_ELSEWHERE = "The axial region is on a slice that is in no file (cut from a 3-D series); the sagittal region is given."
+_CUT = "The region lies on a slice that is in no file (cut from a 3-D series); it is given in the patient's coordinates."
+_NOWHERE = "The region lies on an image that cannot be referred to; it is left out."
 _RADELEMENT_UID = "1.2.840.10008.2.16.15"
 
 
@@ -230,7 +233,7 @@ def _group(
     comments: Sequence[str],
 ) -> Any:
     """A measurement group; planar with a region, else one that needs no image."""
-    common = {
+    common: dict[str, Any] = {
         "tracking_identifier": hd.TrackingIdentifier(_stable_uid(document, identifier), identifier),
         "finding_type": _code(finding),
         "finding_sites": [hd.FindingSite(_code(site))],
@@ -271,26 +274,24 @@ def _disk_region(disk: Mapping[str, Any], evidence: Evidence) -> tuple[Any, str]
     """The ROI on the axial image, else on the sagittal one, else in the patient; and why it is not on the axial image."""
     rois = [roi for view in ("axial", "sagittal") if (roi := disk["rois"][view]) is not None]
     for number, roi in enumerate(rois):
-        region = _image_region(evidence.place(roi["sop_instance_uid"]), roi["corners_px"])
-        if region is not None:
-            return region, _ELSEWHERE if number else ""
+        on_image = _image_region(evidence.place(roi["sop_instance_uid"]), roi["corners_px"])
+        if on_image is not None:
+            return on_image, _ELSEWHERE if number else ""
     for roi in rois:
-        region = _space_region(evidence, roi["sop_instance_uid"], roi.get("corners_lps_mm"))
-        if region is not None:
-            return region, _CUT
+        in_space = _space_region(evidence, roi["sop_instance_uid"], roi.get("corners_lps_mm"))
+        if in_space is not None:
+            return in_space, _CUT
     return None, _NOWHERE if rois else ""
-
-
-_ELSEWHERE = "The axial region lies on a slice that is in no file (cut from a 3-D series), or outside it; the sagittal region is given."
-_CUT = "The region lies on a slice that is in no file (cut from a 3-D series); it is given in the patient's coordinates."
-_NOWHERE = "The region lies on an image that cannot be referred to; it is left out."
 
 
 def _vertebra_region(vertebra: Mapping[str, Any], evidence: Evidence) -> tuple[Any, str]:
     """The box on the slice nearest to the body's centre, else the centre as a point in the patient."""
     center = vertebra["center_lps_mm"]
-    placed = [(evidence.place(box["sop_instance_uid"]), box["xyxy"]) for box in vertebra["boxes"]]
-    for place, box in sorted(placed, key=lambda entry: _distance_mm(entry[0], center)):
+    located = ((evidence.place(box["sop_instance_uid"]), box["xyxy"]) for box in vertebra["boxes"])
+    placed = [(place, box) for place, box in located if place is not None]
+    if center is not None:
+        placed.sort(key=lambda entry: entry[0].distance_mm(center))
+    for place, box in placed:
         region = _image_region(place, box_corners(box))
         if region is not None:
             return region, ""
@@ -298,19 +299,6 @@ def _vertebra_region(vertebra: Mapping[str, Any], evidence: Evidence) -> tuple[A
     if center is None or not frame:
         return None, _NOWHERE
     return hd.ImageRegion3D(hd.GraphicTypeValues3D.POINT, np.array([center], dtype=float), frame), _CUT
-
-
-def box_corners(xyxy: Sequence[float]) -> list[list[float]]:
-    """Corners of a box, [column, row], clockwise from the top left."""
-    left, top, right, bottom = xyxy
-    return [[left, top], [right, top], [right, bottom], [left, bottom]]
-
-
-def _distance_mm(place: Place | None, center_lps_mm: Sequence[float] | None) -> float:
-    plane = None if place is None else place.plane
-    if plane is None or center_lps_mm is None:
-        return np.inf
-    return abs(float((np.asarray(center_lps_mm) - plane.origin_lps_mm) @ plane.normal))
 
 
 def _image_region(place: Place | None, corners_px: Any) -> hd.ImageRegion | None:
