@@ -38,7 +38,7 @@ class DiskWords:
     key: str
     level: str
     heading: str
-    judged: bool
+    changed: bool
     mark: str
     finding: str
     sentence: str
@@ -214,7 +214,7 @@ def _disk(document: Mapping[str, Any], final: FinalReading, k: int, texts: Texts
         key=disk.machine_level,
         level=disk.level,
         heading=texts.say("disk.heading", level=disk.level),
-        judged=disk.finding is not None,
+        changed=disk.changed,
         mark=_MARKS[disk.finding],
         finding=texts.say(f"findings.{disk.finding or 'none'}"),
         sentence=_sentence(document["disks"], disk, k, texts),
