@@ -203,11 +203,11 @@ _STRONG = _style("strong", fontName=BOLD, spaceAfter=1.2 * mm)
 _SMALL = _style("small", 8, textColor=_QUIET)
 _CELL = _style("cell", 8)
 _BEST_CELL = _style("best", 8, fontName=BOLD)
-_REMARK_ITEM = _style("remark", 8, leftIndent=8)
+_REMARK_ITEM = _style("remark", 8, leftIndent=14, bulletIndent=-2)
 _HEAD = _style("head", 8, fontName=BOLD, textColor=_QUIET)
 _ALARM = _style("alarm", 12, fontName=BOLD, textColor=_NOTICE_INK)
-_ITEM = _style("item", leftIndent=10, bulletIndent=1, spaceAfter=0.8 * mm)
-_LARGE = _style("large", 10.5, leftIndent=12, bulletIndent=1, spaceAfter=0.8 * mm)
+_ITEM = _style("item", leftIndent=14, bulletIndent=-2, spaceAfter=0.8 * mm)
+_LARGE = _style("large", 10.5, leftIndent=14, bulletIndent=-2, spaceAfter=0.8 * mm)
 
 
 def _paragraph(text: str, style: ParagraphStyle, bullet: str | None = None) -> Paragraph:
