@@ -94,7 +94,7 @@ def _code(coded: Coded) -> hd.CodedConcept:
 
 def _person(name: str) -> str:
     """A reader's name as a DICOM person name: a name without ``^`` is one of the family-name component."""
-    return name.replace("\\", " ").replace("=", " ").strip()
+    return name.replace("\\", " ").replace("=", " ").strip() or "unknown"
 
 
 def _date_time(iso: str) -> DT:
@@ -135,9 +135,7 @@ def _observers(document: Mapping[str, Any], reading: FinalReading) -> hd.Observa
     )
     if not reading.reader:
         return hd.ObservationContext(observer_device_context=device)
-    person = hd.ObserverContext(
-        codes.cid270.Person, hd.PersonObserverIdentifyingAttributes(name=_person(reading.reader) or "unknown")
-    )
+    person = hd.ObserverContext(codes.cid270.Person, hd.PersonObserverIdentifyingAttributes(name=_person(reading.reader)))
     return hd.ObservationContext(observer_person_context=person, observer_device_context=device)
 
 
