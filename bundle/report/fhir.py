@@ -186,7 +186,8 @@ class _Writer:
     def _components(self, entry: Mapping[str, Any], disk: FinalDisk) -> list[dict[str, Any]]:
         components = []
         for name, share in (entry["probabilities"] or {}).items():
-            components.append(self._component(coding.PROBABILITIES[name], valueQuantity=_quantity(share, coding.NO_UNITS)))
+            value = _quantity(round(100 * share, 2), coding.UNITS["_percent"])
+            components.append(self._component(coding.PROBABILITIES[name], valueQuantity=value))
         for quantity in coding.quantities(entry):
             components.append(self._component(quantity.name, valueQuantity=_quantity(quantity.value, quantity.unit)))
         if self.final.status != "machine":
@@ -271,7 +272,7 @@ class _Writer:
 
 
 def _quantity(value: float, unit: Coded) -> dict[str, Any]:
-    return {"value": value, "unit": unit.meaning, "system": _UCUM, "code": unit.value}
+    return {"value": value, "unit": unit.value, "system": _UCUM, "code": unit.value}
 
 
 def _absent(reason: str) -> dict[str, str]:
