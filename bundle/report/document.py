@@ -17,7 +17,9 @@ from bundle.report.errors import ReportError
 from bundle.study.types import Series, Study
 from bundle.vertebrae.view import image_plane
 
-SCHEMA_VERSION = "1.0"
+#: Of a document without and with a review. All that 1.1 adds is the key ``review``: a reader of 1.1 reads every file of 1.0,
+#: a strict reader of 1.0 still reads what the machine writes, and refuses a document with a review rather than pass it over.
+SCHEMA_VERSION, REVIEWED_VERSION = "1.0", "1.1"
 _MAX_MESSAGE = 240
 
 
@@ -57,8 +59,7 @@ def build(
         raise ReportError(
             f"a report has the disks {', '.join(DISK_LEVELS)}, not {', '.join(d.level for d in disks) or 'none'}"
         )
-    chosen = [series for series in (study.sagittal, study.axial) if series is not None]
-    in_space = any(image.plane is not None for series in chosen for image in series.images)
+    in_space = has_patient_space(study)
     return {
         "schema_version": SCHEMA_VERSION,
         "study": {"name": study.name, "study_instance_uid": study.study_instance_uid},
@@ -72,6 +73,12 @@ def build(
         "flags": _once((*study.flags, *flags)),
         "model": {"version": str(model["version"]), "weights_sha256": dict(model["weights_sha256"])},
     }
+
+
+def has_patient_space(study: Study) -> bool:
+    """Whether the study's own images say where they lie; a step may have given a picture a plane of its own making."""
+    chosen = [series for series in (study.sagittal, study.axial) if series is not None]
+    return any(image.plane is not None for series in chosen for image in series.images)
 
 
 def validate(document: Mapping[str, Any]) -> None:
@@ -158,7 +165,7 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
         "normal_lps": None if disk is None else _numbers(disk.normal_lps, 5),
         "height_mm": None if disk is None else _number(disk.height_mm, 1),
         "axial_sop_instance_uids": [m.image.sop_instance_uid for m in reading.matches],
-        "rois": {"axial": _roi(reading.axial), "sagittal": _roi(reading.sagittal)},
+        "rois": {"axial": _roi(reading.axial, in_space), "sagittal": _roi(reading.sagittal, in_space)},
         "probabilities": None if shares is None else {name: _number(share, 4) for name, share in shares.items()},
         "finding": reading.finding,
         "views": list(reading.views),
@@ -166,16 +173,17 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
     }
 
 
-def _roi(roi: DiskRoi | None) -> dict[str, Any] | None:
+def _roi(roi: DiskRoi | None, in_space: bool) -> dict[str, Any] | None:
     if roi is None:
         return None
     image = roi.images[len(roi.images) // 2]
-    corners = image_plane(image).to_pixel(roi.plane.to_patient(plane_corners_px(roi.plane.shape)))
-    side_mm = None if image.plane is None else _number(roi.plane.shape[1] * roi.plane.pixel_spacing_mm[1], 2)
+    corners_lps_mm = roi.plane.to_patient(plane_corners_px(roi.plane.shape))
+    corners_px = image_plane(image).to_pixel(corners_lps_mm)
     return {
         "sop_instance_uid": image.sop_instance_uid,
-        "corners_px": [_numbers(corner, 2) for corner in corners],
-        "side_mm": side_mm,
+        "corners_px": [_numbers(corner, 2) for corner in corners_px],
+        "corners_lps_mm": [_numbers(corner, 2) for corner in corners_lps_mm] if in_space else None,
+        "side_mm": _number(roi.plane.shape[1] * roi.plane.pixel_spacing_mm[1], 2) if in_space else None,
     }
 
 

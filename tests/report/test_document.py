@@ -65,6 +65,7 @@ def test_roi_corners_lie_on_the_slice_where_the_roi_was_cut(document, reading):
             np.testing.assert_allclose(corners.mean(0), roi.plane.center_lps_mm, atol=0.03)
             np.testing.assert_allclose(np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1), 72.0, atol=0.1)
             assert square["side_mm"] == 72.0
+            np.testing.assert_allclose(square["corners_lps_mm"], corners, atol=0.03)
             # From the top-left to the top-right corner an axial ROI runs to the patient's left, a sagittal one to the back.
             assert (corners[1] - corners[0])[0 if view == "axial" else 1] > 50
 
@@ -89,6 +90,7 @@ def test_a_plain_image_has_no_millimetres(plain_reading):
     for disk in document["disks"]:
         assert disk["center_lps_mm"] is None and disk["normal_lps"] is None and disk["height_mm"] is None
         assert disk["rois"]["sagittal"]["side_mm"] is None
+        assert disk["rois"]["sagittal"]["corners_lps_mm"] is None
         assert disk["rois"]["sagittal"]["sop_instance_uid"] == "spine.png"
     for vertebra in document["vertebrae"]:
         assert vertebra["center_lps_mm"] is None
@@ -145,6 +147,7 @@ def _drop(path):
         _set(["disks", 0, "views"], ["coronal"]),
         _set(["disks", 0, "views"], []),
         _set(["disks", 0, "rois", "axial", "corners_px"], [[0, 0]]),
+        _set(["disks", 0, "rois", "axial", "corners_lps_mm"], [[0, 0]] * 4),
         _drop(["disks", 0, "rois", "sagittal"]),
         _set(["disks", 0, "note"], ""),
         _set(["flags"], ["a", "a"]),
