@@ -17,7 +17,9 @@ from bundle.report.errors import ReportError
 from bundle.study.types import Series, Study
 from bundle.vertebrae.view import image_plane
 
-SCHEMA_VERSION = "1.0"
+#: Of a document without and with a review. All that 1.1 adds is the key ``review``: a reader of 1.1 reads every file of 1.0,
+#: a strict reader of 1.0 still reads what the machine writes, and refuses a document with a review rather than pass it over.
+SCHEMA_VERSION, REVIEWED_VERSION = "1.0", "1.1"
 _MAX_MESSAGE = 240
 
 
@@ -170,12 +172,14 @@ def _roi(roi: DiskRoi | None) -> dict[str, Any] | None:
     if roi is None:
         return None
     image = roi.images[len(roi.images) // 2]
-    corners = image_plane(image).to_pixel(roi.plane.to_patient(plane_corners_px(roi.plane.shape)))
-    side_mm = None if image.plane is None else _number(roi.plane.shape[1] * roi.plane.pixel_spacing_mm[1], 2)
+    corners_lps_mm = roi.plane.to_patient(plane_corners_px(roi.plane.shape))
+    corners_px = image_plane(image).to_pixel(corners_lps_mm)
+    in_space = image.plane is not None
     return {
         "sop_instance_uid": image.sop_instance_uid,
-        "corners_px": [_numbers(corner, 2) for corner in corners],
-        "side_mm": side_mm,
+        "corners_px": [_numbers(corner, 2) for corner in corners_px],
+        "corners_lps_mm": [_numbers(corner, 2) for corner in corners_lps_mm] if in_space else None,
+        "side_mm": _number(roi.plane.shape[1] * roi.plane.pixel_spacing_mm[1], 2) if in_space else None,
     }
 
 
