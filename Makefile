@@ -4,11 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check install clean
+.PHONY: demo web test check install clean
 
 demo: $(INSTALLED) ## read the sample study
 	$(BIN)/python -m monai.bundle run --config_file configs/inference.yaml --output_dir out
 	@echo "Open out/sample-study/report.html in a browser."
+
+web: $(INSTALLED) ## the page: upload, read and sign studies in a browser
+	$(BIN)/python -m scripts.web
 
 test: $(INSTALLED) ## the whole test suite
 	$(BIN)/python -m pytest

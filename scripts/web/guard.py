@@ -28,7 +28,7 @@ REPORT_POLICY = (
     "frame-ancestors 'self'; sandbox"
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OPEN_PATHS = ("/login", "/static/login.css")
+_OPEN_PATHS = ("/login", "/login.css")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ _BLOCK = 64 * 1024
 _META_START = 144  # preamble, DICM and the element that holds the length of the rest
 _MAX_INFLATED = 512 * MB  # of one deflated DICOM file
 _TAGS = (
+    "SOPInstanceUID",
     "StudyInstanceUID",
     "PatientName",
     "PatientID",
@@ -76,14 +77,27 @@ class Places:
         """Files made of one state of the report."""
         return self.study(study) / "exports" / f"{version}-{revision}"
 
-    def clear_incoming(self) -> None:
-        """Uploads that were under way when the server ended, and studies that were deleted meanwhile."""
-        for leftover in self.incoming.iterdir():
+    def clear(self, known: Callable[[str], bool]) -> None:
+        """Take away uploads that were under way when the server ended, and the files of studies that are not ``known``."""
+        for leftover in (*self.incoming.iterdir(), *(f for f in self.studies.iterdir() if not known(f.name))):
             shutil.rmtree(leftover, ignore_errors=True)
 
+    def discard(self, study: str) -> None:
+        """Take a study's files away, as it looks from outside at once."""
+        folder, bin_ = self.study(study), self.incoming / f"deleted-{study}"
+        if folder.exists():
+            folder.rename(bin_)
+            shutil.rmtree(bin_, ignore_errors=True)
+
     @contextmanager
-    def workbench(self) -> Iterator[Path]:
-        """An empty folder for one upload, gone afterwards."""
+    def workbench(self, limits: Limits) -> Iterator[Path]:
+        """An empty folder for one upload, gone afterwards.
+
+        Raises:
+            Refused: the disk is nearly full.
+        """
+        if shutil.disk_usage(self.root).free < limits.min_free_mb * MB:
+            raise Refused("The disk of this server is nearly full: delete studies first.", 507)
         with tempfile.TemporaryDirectory(dir=self.incoming, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
@@ -94,6 +108,7 @@ class _Group:
 
     uid: str = ""
     files: list[tuple[Path, PurePosixPath]] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)  # SOPInstanceUID of each file, empty where there is none
     facts: dict[str, Any] | None = None
 
 
@@ -113,7 +128,6 @@ def take(files: Sequence[tuple[str, Path]], folder: Path, places: Places, store:
     Raises:
         Refused: nothing in it can be read, or it breaks a limit. Then nothing of it was taken.
     """
-    _check_space(places.root, limits)
     groups, left_out = _sorted(_loose(files, folder, limits))
     if not groups:
         what = "1 file" if left_out == 1 else f"{left_out} files"
@@ -123,11 +137,6 @@ def take(files: Sequence[tuple[str, Path]], folder: Path, places: Places, store:
         row = store.add(_digest(group), group.uid, _facts(group), partial(_put, group, places))
         received.append((row, bool(row["duplicate"])))
     return {"received": received, "left_out": left_out}
-
-
-def _check_space(root: Path, limits: Limits) -> None:
-    if shutil.disk_usage(root).free < limits.min_free_mb * MB:
-        raise Refused("The disk of this server is nearly full: delete studies first.", 507)
 
 
 def _loose(files: Iterable[tuple[str, Path]], folder: Path, limits: Limits) -> Iterator[tuple[PurePosixPath, Path]]:
@@ -188,8 +197,9 @@ def _sorted(loose: Iterable[tuple[PurePosixPath, Path]]) -> tuple[list[_Group], 
             uid = str(header.get("StudyInstanceUID") or "")
             group = dicom.setdefault(uid, _Group(uid))
             group.files.append((path, name))
+            group.instances.append(str(header.get("SOPInstanceUID") or ""))
             if group.facts is None or not group.facts["patient"]["name"]:
-                group.facts = _facts_of(header)
+                group.facts = facts_of(header)
     if dicom:
         return list(dicom.values()), left_out + len(volumes.files) + len(pictures)
     return ([volumes] if volumes.files else []) + pictures, left_out
@@ -230,7 +240,9 @@ def _refuse_bomb(path: Path) -> None:
         raise Refused("A file in it unpacks to far more than any image would. Nothing of it was taken.", 413)
 
 
-def _facts_of(header: Dataset) -> dict[str, Any]:
+def facts_of(header: Dataset) -> dict[str, Any]:
+    """What the work list shows, from a header: ``patient``, ``study_date``, ``description``, ``accession_number``."""
+
     def text(keyword: str) -> str:
         try:
             value = str(header.get(keyword) or "")
@@ -259,18 +271,24 @@ def _facts_of(header: Dataset) -> dict[str, Any]:
 
 
 def _facts(group: _Group) -> dict[str, Any]:
-    facts = group.facts or _facts_of(Dataset())
+    facts = group.facts or facts_of(Dataset())
     sizes = [path.stat().st_size for path, _ in group.files]
     return {**facts, "files": len(sizes), "bytes": sum(sizes)}
 
 
 def _digest(group: _Group) -> str:
-    """Of all files, whatever they are called and in whatever order they came; the same file twice counts once."""
-    hashes = set()
-    for path, _ in group.files:
-        with path.open("rb") as stream:
-            hashes.add(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+    """What tells the same images again, whatever the files are called, in whatever order and from wherever they come.
+
+    DICOM images go by their UIDs: a server may write the same image otherwise than a disk. Others go by every byte.
+    """
+    if group.instances and all(group.instances):
+        marks = {f"{group.uid} {instance}" for instance in group.instances}
+    else:
+        marks = set()
+        for path, _ in group.files:
+            with path.open("rb") as stream:
+                marks.add(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashlib.sha256("\n".join(sorted(marks)).encode()).hexdigest()
 
 
 def _put(group: _Group, places: Places, study: str) -> None:

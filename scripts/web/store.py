@@ -149,6 +149,10 @@ class Store:
         """One study, or None."""
         return next(iter(self._rows("SELECT * FROM studies WHERE id = ?", (study,))), None)
 
+    def has(self, study: str) -> bool:
+        """Whether there is a study of this id."""
+        return self.study(study) is not None
+
     def studies(self, query: str = "", states: Sequence[str] = (), offset: int = 0, limit: int = 100) -> dict[str, Any]:
         """How many studies match (``total``) and a page of them, newest first (``studies``)."""
         conditions = ["search_text LIKE ? ESCAPE '\\'" for _ in query.split()]
