@@ -210,7 +210,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     app.include_router(api)
     app.include_router(pages)
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    if STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in _STATUS:
         app.add_exception_handler(kind, _known_problem)
     app.add_exception_handler(Refused, _refused)

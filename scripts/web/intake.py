@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from bundle.study.dicom import looks_like_dicom
@@ -27,7 +27,6 @@ from scripts.web.unpack import Budget, Refused, looks_packed, unpack
 _ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg")
 _IGNORED = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "__macosx"})
 _BLOCK = 64 * 1024
-_META_START = 144  # preamble, DICM and the element that holds the length of the rest
 _MAX_INFLATED = 512 * MB  # of one deflated DICOM file
 _TAGS = (
     "SOPInstanceUID",
@@ -210,7 +209,7 @@ def _header(path: Path) -> Dataset | None:
     with path.open("rb") as stream:
         if not looks_like_dicom(stream):
             return None
-        _refuse_bomb(path)
+        _refuse_bomb(stream)
         try:
             header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS, "DirectoryRecordSequence"])
         except Exception:  # whatever a damaged file makes the parser raise: the reading will say what is wrong with it
@@ -218,24 +217,26 @@ def _header(path: Path) -> Dataset | None:
     return None if "DirectoryRecordSequence" in header else header
 
 
-def _refuse_bomb(path: Path) -> None:
-    """A deflated DICOM file is inflated in memory as a whole, so what comes out has to be counted first."""
-    try:
-        meta = read_file_meta_info(path)
-    except Exception:  # no meta information, or damaged: then it is not inflated either
-        return
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
+def _refuse_bomb(stream: BinaryIO) -> None:
+    """A deflated DICOM file is inflated in memory as a whole, so what comes out has to be counted first.
+
+    Raises:
+        Refused: it is too much.
+    """
     inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    with path.open("rb") as stream:
-        stream.seek(_META_START + int(meta.get("FileMetaInformationGroupLength", 0)))
-        try:
-            while (block := stream.read(_BLOCK)) and total <= _MAX_INFLATED:
-                while block and total <= _MAX_INFLATED:
-                    total += len(inflater.decompress(block, _BLOCK))
-                    block = inflater.unconsumed_tail
-        except zlib.error:
+    try:
+        read_preamble(stream, force=True)
+        # Its length element may lie about where the deflated part begins: go by what dcmread itself will do.
+        if _read_file_meta_info(stream).get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return
+        while (block := stream.read(_BLOCK)) and total <= _MAX_INFLATED:
+            while block and total <= _MAX_INFLATED:
+                total += len(inflater.decompress(block, _BLOCK))
+                block = inflater.unconsumed_tail
+    except Exception:  # damaged: then dcmread inflates no more of it either
+        return
+    finally:
+        stream.seek(0)
     if total > _MAX_INFLATED:
         raise Refused("A file in it unpacks to far more than any image would. Nothing of it was taken.", 413)
 
