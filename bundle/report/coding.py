@@ -5,9 +5,11 @@ Schemes: SNOMED CT (``SCT``) for anatomy, as DICOM PS3.16 lists it in CID 7603 (
 morphology of a disk; and the bundle's own ``99LUMBARDISK`` for what these lack. No SNOMED CT code of a disorder is used:
 public sources contradict each other.
 
-RadElement's element RDE1518 and its values were taken from public copies of the set, as no network is needed at run time:
-the Open Imaging Finding Models list RDES300 with "Disc morphology" as number 1518, its values in RadElement's order, and
-RSNA's own samples code a value as ``<element>.<place in the list, from 0>``.
+RadElement could not be asked itself. Its set RDES300 and the number of the element "Disc morphology" stand in the Open
+Imaging Finding Models (github.com/hoodcm/oifm-definitions: ``RADELEMENT RDES300``, ``OIFMA_CDE_001518``), whose numbers are
+RSNA's own where both are public (RDES195, RDE1301 "Composition"). The codes of single values do not follow from there
+(public examples contradict the order of the list for RDE1304), so values are coded in the bundle's scheme, with RadElement's
+words.
 """
 
 from __future__ import annotations
@@ -63,11 +65,12 @@ LUMBAR_SPINE = Coded("122496007", "SCT", "Lumbar spine")
 #: The set that the element and its values belong to.
 ELEMENT_SET = Coded("RDES300", "RADELEMENT", "MR Lumbar Degenerative Disc Disease")
 DISC_MORPHOLOGY = Coded("RDE1518", "RADELEMENT", "Disc morphology")
-#: RadElement tells protrusions and extrusions apart by their place; a reading says "herniation" and no more.
+#: In the words of RadElement's list as far as they fit: it has three kinds of bulging and fourteen of protrusion and
+#: extrusion, told apart by side and zone, where a reading says no more than "bulge" and "herniation".
 MORPHOLOGY: dict[str, Coded] = {
-    "normal": Coded("RDE1518.0", "RADELEMENT", "normal"),
-    "bulge": Coded("RDE1518.1", "RADELEMENT", "diffusely bulging"),
-    "herniation": private("herniation", "herniation: protrusion or extrusion, not told apart"),
+    "normal": private("morph-normal", "normal"),
+    "bulge": private("morph-bulging", "bulging, diffusely or asymmetrically"),
+    "herniation": private("morph-herniated", "protrusion or extrusion, not told apart"),
 }
 
 #: The classes of a reading, after Fardon et al., Spine J 2014;14:2525; None for a disk that was not judged.

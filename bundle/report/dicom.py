@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from bundle.report.errors import ReportError
+from bundle.report.review import check
+from bundle.study.types import StudyError
+from bundle.whole_file import replace_folder
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from bundle.report.evidence import Evidence
+
+_log = logging.getLogger(__name__)
 
 #: Folder of the objects within a report's folder.
 DICOM_FOLDER = "dicom"
+_PDF = "report.pdf"
+# High, so that viewers list them behind the images; one series for each kind, as DICOM wants one modality in a series.
+_SERIES = {
+    "sr": (9901, "Lumbar disks: structured report"),
+    "ps": (9902, "Lumbar disks: overlay"),
+    "sc": (9903, "Lumbar disks: pictures"),
+    "pdf": (9904, "Lumbar disks: report"),
+}
 
 
 class DicomExporter:
-    """Makes ``dicom/sr.dcm``, ``dicom/ps-*.dcm``, ``dicom/sc-*.dcm`` and, where there is a ``report.pdf``, ``dicom/pdf.dcm``.
+    """Makes ``dicom/sr.dcm``, ``dicom/ps-*.dcm``, ``dicom/sc-*.dcm`` and, of a ``report.pdf``, ``dicom/pdf.dcm``.
 
     Args:
         presentation_states: boxes and names over the original images, which a viewer can switch off.
@@ -27,17 +51,57 @@ class DicomExporter:
         self.organization = organization
 
     def __call__(
-        self, document: Mapping[str, Any], sources: Iterable[str | Path], files: Mapping[str, bytes] = {}
+        self, document: Mapping[str, Any], sources: Iterable[str | Path], files: Mapping[str, bytes] | None = None
     ) -> dict[str, bytes]:
         """The objects by their place in the report's folder; none where the study is not DICOM.
+
+        An overlay that cannot be made (an image cannot be decoded, or its header does not allow it) is left out, and the log
+        says so.
 
         Args:
             document: ``report.json``, valid; with a review where there is one.
             sources: the study's files, folders or archives. A member of an archive is the archive's path with the member's
                 name joined to it.
             files: other files of the report by their place; ``report.pdf`` becomes ``dicom/pdf.dcm``.
+
+        Raises:
+            StudyError: a source is not there.
+            ReportError: highdicom is not installed, or the structured report cannot be made of these images' headers.
         """
-        return {}
+        from bundle.report.evidence import find_evidence
+
+        evidence = find_evidence(document, sources)
+        if not evidence.images:
+            return {}
+        _require_highdicom()
+        with _quiet():
+            objects = self._objects(document, evidence, (files or {}).get(_PDF))
+            return {f"{DICOM_FOLDER}/{name}.dcm": as_bytes(made) for name, made in objects.items()}
+
+    def _objects(self, document: Mapping[str, Any], evidence: Evidence, pdf: bytes | None) -> dict[str, Dataset]:
+        from bundle.report.dicom_pdf import encapsulated_pdf
+        from bundle.report.instances import NewSeries
+        from bundle.report.overlay import marked_images, shown_images
+        from bundle.report.ps import presentation_states
+        from bundle.report.sc import secondary_captures
+        from bundle.report.sr import structured_report
+
+        series = {kind: NewSeries(*entry) for kind, entry in _SERIES.items()}
+        try:
+            objects: dict[str, Dataset] = {"sr": structured_report(document, evidence, series["sr"], self.organization)}
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ReportError(f"no structured report can be made of these images ({type(error).__name__})") from error
+        if self.presentation_states:
+            objects |= _if_possible(
+                "ps", lambda: presentation_states(document, marked_images(document, evidence), series["ps"])
+            )
+        if self.secondary_captures:
+            objects |= _if_possible(
+                "sc", lambda: secondary_captures(document, shown_images(document, evidence), series["sc"])
+            )
+        if pdf is not None:
+            objects["pdf"] = encapsulated_pdf(document, evidence, pdf, series["pdf"])
+        return objects
 
 
 def export_dicom(
@@ -62,6 +126,62 @@ def export_dicom(
         The files written, in order of their names; none (and no folder) where the study is not DICOM.
 
     Raises:
-        ReportError: the document does not fit its schema, or the files cannot be written.
+        StudyError: a source is not there.
+        ReportError: the document does not fit its schema, highdicom is not installed, the structured report cannot be made,
+            or the files cannot be written.
     """
-    raise NotImplementedError
+    place = Path(folder)
+    check(document)
+    try:
+        if pdf is None and (place / _PDF).is_file():
+            pdf = (place / _PDF).read_bytes()
+        contents = (exporter or DicomExporter())(document, sources, {} if pdf is None else {_PDF: pdf})
+        if not contents:
+            return ()
+        replace_folder(place / DICOM_FOLDER, {Path(name).name: content for name, content in contents.items()})
+    except OSError as error:
+        raise ReportError(f"{place / DICOM_FOLDER} cannot be written: {error.strerror or error}") from error
+    return tuple(sorted(place / name for name in contents))
+
+
+def has_highdicom() -> bool:
+    """Whether DICOM objects can be made here: not in an environment with pydicom 2, such as MONAI Label's."""
+    return find_spec("highdicom") is not None
+
+
+def as_bytes(made: Dataset) -> bytes:
+    """A DICOM object as the bytes of a file (PS3.10)."""
+    from io import BytesIO
+
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _require_highdicom() -> None:
+    if not has_highdicom():
+        raise ReportError("DICOM objects need highdicom; install it (with pydicom 3), or leave out this output")
+
+
+def _if_possible(kind: str, make: Callable[[], Mapping[str, Dataset]]) -> dict[str, Dataset]:
+    try:
+        return {f"{kind}-{name}": made for name, made in make().items()}
+    except (StudyError, ValueError, TypeError, AttributeError, KeyError) as error:
+        _log.warning(
+            "no '%s' made: the images' headers or pixels do not allow it (%s)", _SERIES[kind][1], type(error).__name__
+        )
+        return {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Highdicom and pydicom quote names and other values of a header in warnings and logs: nothing of them is shown."""
+    log = logging.getLogger("highdicom")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -26,7 +26,7 @@ class Report:
 
     Args:
         document: ``report.json``, valid, with or without a review.
-        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' (the machine's) levels; some may be missing.
+        pictures: PNG files by name: ``sagittal``, ``axial_slices`` and the disks' (the machine's) levels; any may lack.
         texts: the language of the words.
     """
 
@@ -41,8 +41,14 @@ def _html(report: Report) -> dict[str, bytes]:
     return {PAGE: render_page(report.document, report.pictures, report.texts).encode()}
 
 
+def _pdf(report: Report) -> dict[str, bytes]:
+    from bundle.report.pdf import render_pdf  # reportlab takes a moment to load
+
+    return {PDF: render_pdf(report.document, report.pictures, report.texts)}
+
+
 #: Outputs by their names in ``configs/inference.yaml`` (``report_writer#outputs``).
-OUTPUTS: dict[str, Callable[[Report], dict[str, bytes]]] = {"html": _html}
+OUTPUTS: dict[str, Callable[[Report], dict[str, bytes]]] = {"html": _html, "pdf": _pdf}
 
 
 def check_outputs(outputs: Iterable[str]) -> tuple[str, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from bundle.report.page import render_page
 from bundle.report.pictures import disk_picture, sagittal_picture, slices_picture
 from bundle.report.texts import load_texts
 from bundle.study.types import Study
+from bundle.whole_file import replace_folder
 
 _DOCUMENT, _PAGE = "report.json", "report.html"
 
@@ -79,7 +78,7 @@ class ReportWriter:
         }
         contents |= {f"disk_{name}.png" if name in DISK_LEVELS else f"{name}.png": png for name, png in shown.items()}
         try:
-            _replace_folder(place, contents)
+            replace_folder(place, contents)
         except OSError as error:
             raise ReportError(f"report folder {folder} cannot be written: {error.strerror or error}") from error
         return Path(folder) / _PAGE
@@ -92,27 +91,3 @@ def _refuse_foreign(place: Path) -> None:
             raise ReportError(f"folder {place} exists and holds no report; name another one")
     elif place.exists():
         raise ReportError(f"{place} is a file, not a folder for a report")
-
-
-def _replace_folder(place: Path, contents: Mapping[str, bytes]) -> None:
-    """Put a folder with ``contents`` (by file name) at ``place``; whatever goes wrong, the old one stays."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:12]
-    fresh = place.with_name(f".{place.name}.{mark}.part")
-    old = place.with_name(f".{place.name}.{mark}.old")
-    try:
-        fresh.mkdir()
-        for name, content in contents.items():
-            (fresh / name).write_bytes(content)
-        if place.exists():
-            place.rename(old)
-        try:
-            fresh.rename(place)
-        except OSError:
-            if old.exists():
-                old.rename(place)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)

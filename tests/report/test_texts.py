@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from string import Formatter
 
 import pytest
 import yaml
@@ -97,3 +98,33 @@ def test_no_key_of_a_catalogue_is_written_twice():
 
 def test_braces_in_words_that_are_filled_in_do_no_harm():
     assert Texts("en", {"a": {"b": "<{x}>"}}).say("a.b", x="{y}") == "<{y}>"
+
+
+def catalogues():
+    return sorted(place.name[:-5] for place in files("bundle.report").joinpath("texts").iterdir())
+
+
+def placeholders(text):
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
+
+
+def test_there_are_english_and_chinese():
+    assert catalogues() == ["en", "zh"]
+
+
+@pytest.mark.parametrize("language", catalogues())
+def test_every_catalogue_has_the_same_keys_and_the_same_words_to_fill_in(language):
+    english, other = load_texts("en").entries, load_texts(language).entries
+    assert other.keys() == english.keys()
+    assert {key: placeholders(text) for key, text in other.items()} == {
+        key: placeholders(text) for key, text in english.items()
+    }
+
+
+def test_no_chinese_text_is_left_in_english():
+    english, chinese = load_texts("en").entries, load_texts("zh").entries
+    alike = {key for key in english if english[key] == chinese[key]}
+    assert alike <= {
+        "page.percent", "page.percent_low", "page.percent_high", "disk.millimetres", "impression.item_plain",
+        "level.finding_none",
+    }  # fmt: skip
