@@ -16,6 +16,10 @@ export class ApiError extends Error {
 /** The server does not answer at all. */
 export const NO_ANSWER = 0;
 
+const LOGGED_OUT = 401;
+/** How long a download may take to begin. */
+const KEEP_MS = 60_000;
+
 /** The page's language, which the server's own sentences (flags, messages) follow. */
 let language = "en";
 export const speakTo = (code: string): void => void (language = code);
@@ -29,6 +33,7 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
   } catch {
     throw new ApiError(NO_ANSWER, "");
   }
+  if (response.status === LOGGED_OUT) location.assign("/login");
   if (!response.ok) throw new ApiError(response.status, detail(await response.text()));
   return response;
 }
@@ -77,6 +82,17 @@ export const exportUrl = (id: string, format: string, version: number | null) =>
   `${study(id)}/export/${format}${version === null ? "" : `?version=${version}`}`;
 
 export const ALL_LABELS = "/api/export/labels";
+
+/** Fetches a file and hands it to the browser to save, under the name that the server gives it. */
+export async function download(url: string): Promise<void> {
+  const response = await request("GET", url);
+  const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? "";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), KEEP_MS);
+}
 
 /** Sends files as one upload. `fetch` cannot tell how much is sent, so this is an XMLHttpRequest. */
 export function upload(files: { file: File; path: string }[], onProgress: (share: number) => void): Promise<Upload> {

@@ -1,7 +1,7 @@
 /** Dialogs of the reading view: sign, amend, export and send, log, help. */
 
 import { useEffect, useState } from "preact/hooks";
-import { api, exportUrl } from "./api";
+import { api, download, exportUrl } from "./api";
 import { KEYS } from "./keys";
 import { usePage } from "./page";
 import { Dialog } from "./parts";
@@ -119,18 +119,22 @@ export function ExportDialog({ study, report, onClose }: Props) {
   const [version, setVersion] = useState<number | null>(isDraft ? null : (signed[0] ?? null));
   const [told, setTold] = useState<{ good: boolean; text: string } | null>(null);
   const [busy, setBusy] = useState(false);
-  async function send(target: string) {
-    if (version === null) return;
+  async function attempt(what: string, act: () => Promise<string>) {
     setBusy(true);
+    setTold(null);
     try {
-      const text = say("export.sent", { ...(await api.send(study, target, version)) });
-      setTold({ good: true, text });
+      const text = await act();
+      if (text) setTold({ good: true, text });
       announce(text);
     } catch (error) {
-      setTold({ good: false, text: `${target}: ${problem(error)}` });
+      setTold({ good: false, text: `${what}: ${problem(error)}` });
     }
     setBusy(false);
   }
+  const save = (format: string) =>
+    attempt(say(`export.${format}` as TextKey), () => download(exportUrl(study, format, version)).then(() => ""));
+  const send = (target: string) =>
+    attempt(target, async () => (version === null ? "" : say("export.sent", { ...(await api.send(study, target, version)) })));
   return (
     <Dialog heading={say("export.heading")} onClose={onClose}>
       <label class="stacked">
@@ -145,9 +149,9 @@ export function ExportDialog({ study, report, onClose }: Props) {
       <ul class="exports">
         {info.exports.map((format) => (
           <li key={format}>
-            <a class="button" href={exportUrl(study, format, version)} download data-export={format}>
+            <button type="button" disabled={busy} data-export={format} onClick={() => void save(format)}>
               {say(`export.${format}` as TextKey)}
-            </a>
+            </button>
             <span class="quiet">{say(`export.${format}.about` as TextKey)}</span>
           </li>
         ))}

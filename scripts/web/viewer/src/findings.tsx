@@ -67,9 +67,13 @@ function DiskCard(props: PanelProps & { disk: Disk; fixed: boolean }) {
   const changed = mine.finding !== null && mine.finding !== disk.finding;
   const called = diskName(review, disk.level);
   const text = finding ? say(`finding.${finding}`) : say("findings.not_judged");
+  const share = finding && disk.probabilities?.[finding];
   const card = useRef<HTMLElement>(null);
+  const begun = useRef(false);
   useEffect(() => {
-    if (isOpen) card.current?.scrollIntoView({ block: "nearest" });
+    // Not at first: remarks stand above the disks and are to be seen first.
+    if (isOpen && begun.current) card.current?.scrollIntoView({ block: "nearest" });
+    begun.current = true;
   }, [isOpen]);
   return (
     <article ref={card} class={`disk${isOpen ? " open" : ""}`} data-disk={disk.level} data-finding={finding ?? ""}>
@@ -78,6 +82,7 @@ function DiskCard(props: PanelProps & { disk: Disk; fixed: boolean }) {
           onClick={() => props.onDisk(disk.level)}>
           <span class="level">{disk.level}</span>
           <span class="finding">{text}</span>
+          {typeof share === "number" && <span class="quiet">{percent(share)}</span>}
           {changed && <span class="changed">{say("findings.changed")}</span>}
           {disk.flags.length > 0 && <span class="flag" aria-hidden="true">⚑</span>}
           <span class="tick" aria-hidden="true">{mine.confirmed ? "✓" : ""}</span>

@@ -13,6 +13,8 @@ export interface Shown {
 
 /** A disk's name stands on sagittal slices that pass its centre within this distance. */
 const NEAR_MM = 25;
+/** Before the disk, so that the name does not hide it. */
+const NAME_FORWARD_MM = 28;
 
 export const sliceOf = (image: ViewImage): Slice | null =>
   image.plane && { plane: image.plane, rows: image.rows, columns: image.columns };
@@ -52,7 +54,7 @@ export function Overlay(props: {
           {document.vertebrae.map((vertebra) => (
             <Boxes key={vertebra.level} {...props} level={vertebra.level} boxes={vertebra.boxes} />
           ))}
-          {rois.map(({ disk, roi }) => (
+          {rois.filter(({ disk }) => props.view === "axial" || disk.level === props.selected).map(({ disk, roi }) => (
             <polygon
               key={disk.level}
               class={`roi${disk.level === props.selected ? " selected" : ""}`}
@@ -86,15 +88,16 @@ function Boxes({ image, place, level, boxes, vertebraName }: Inner & { level: st
   );
 }
 
-/** Where a disk's centre falls on a sagittal image near it. */
-export function diskPixel(disk: Disk, image: ViewImage): Point | null {
+/** Where a disk's centre, or a place before it, falls on a sagittal image near it. */
+function diskPixel(disk: Disk, image: ViewImage, forward_mm = 0): Point | null {
   if (!image.plane || !disk.center_lps_mm) return null;
   if (Math.abs(distanceMm(image.plane, disk.center_lps_mm)) > NEAR_MM) return null;
-  return toPixel(image.plane, disk.center_lps_mm);
+  const [x, y, z] = disk.center_lps_mm;
+  return toPixel(image.plane, [x, y - forward_mm, z]);
 }
 
 function DiskName({ image, place, disk, selected, diskName }: Inner & { disk: Disk }) {
-  const pixel = diskPixel(disk, image);
+  const pixel = diskPixel(disk, image, NAME_FORWARD_MM);
   if (!pixel) return null;
   const [x, y] = place(pixel);
   return (

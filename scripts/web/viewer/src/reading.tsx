@@ -109,7 +109,10 @@ function Reading(props: {
     const middle = vertebra.boxes[Math.floor(vertebra.boxes.length / 2)]?.sop_instance_uid;
     bring("sagittal", vertebra.center_lps_mm ? undefined : middle, vertebra.center_lps_mm);
   };
-  useEffect(() => goToDisk("L4-L5"), []);
+  useEffect(() => {
+    const first = document.disks.find((disk) => disk.finding !== "normal") ?? document.disks.at(-1);
+    if (first) goToDisk(first.level);
+  }, []);
 
   const toggle = (what: keyof Shown) => (what !== "heat" || hasHeat) && setShown({ ...shown, [what]: !shown[what] });
 

@@ -64,14 +64,22 @@ export function Viewport(props: {
     const port = viewport.current;
     if (!port?.getImageData()) return;
     const { lower, upper } = port.getProperties().voiRange ?? { lower: 0, upper: 0 };
-    const shown = Math.max(0, ids.indexOf(port.getCurrentImageId()));
     setFrame({
-      index: shown,
+      index: Math.max(0, ids.indexOf(port.getCurrentImageId())),
       width: Math.round(upper - lower),
       center: Math.round((upper + lower) / 2),
       zoom: Math.round(port.getZoom() * 100),
     });
-    if (shown !== current.current.index) current.current.onIndex(shown);
+  };
+  /** The wheel or a drag scrolled. */
+  const scrolled = (event: Event) =>
+    current.current.onIndex((event as CustomEvent<{ newImageIdIndex: number }>).detail.newImageIdIndex);
+  /** Displays the slice that the page asks for. */
+  const follow = () => {
+    const port = viewport.current;
+    const wanted = current.current.index;
+    if (!port || port.getTargetImageIdIndex() === wanted) return;
+    port.setImageIdIndex(wanted).then(() => setTrouble(""), (error: unknown) => setTrouble(problem(error)));
   };
 
   useEffect(() => {
@@ -93,7 +101,9 @@ export function Viewport(props: {
         port.resetCamera();
         port.render();
         events.forEach((name) => div.addEventListener(name, look));
+        div.addEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, scrolled);
         look();
+        follow();
         return prefetch(ids, first, stop);
       })
       .catch((error: unknown) => setTrouble(problem(error)));
@@ -107,17 +117,14 @@ export function Viewport(props: {
       stop.now = true;
       watch.disconnect();
       events.forEach((name) => div.removeEventListener(name, look));
+      div.removeEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, scrolled);
       viewport.current = null;
       leave();
       engine.disableElement(view);
     };
   }, [ids]);
 
-  useEffect(() => {
-    const port = viewport.current;
-    if (!port || port.getTargetImageIdIndex() === index) return;
-    port.setImageIdIndex(index).then(() => setTrouble(""), (error: unknown) => setTrouble(problem(error)));
-  }, [index, frame]);
+  useEffect(follow, [index]);
 
   useImperativeHandle(props.handle, () => {
     const act = (change: (port: StackViewport) => void) => () => {

@@ -1,10 +1,10 @@
 /** The work list: every study with its state, newest first. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ALL_LABELS, api, listen } from "./api";
+import { ALL_LABELS, api, download, listen } from "./api";
 import { usePage } from "./page";
 import { Dialog, Notice, Switches, usePatientName } from "./parts";
-import { moment, type TextKey } from "./texts";
+import { isTextKey, moment, type TextKey } from "./texts";
 import { DISK_LEVELS, type StudyEntry, type StudyState } from "./types";
 import { UploadPanel } from "./upload";
 
@@ -102,9 +102,10 @@ export function WorkList() {
           <span class="quiet" data-total={list?.total}>
             {list && (list.total === 1 ? say("list.total.one") : say("list.total", { count: list.total }))}
           </span>
-          <a class="right" href={ALL_LABELS} download>
+          <button type="button" class="plain right"
+            onClick={() => void download(ALL_LABELS).catch((error: unknown) => setTrouble(problem(error)))}>
             {say("export.all_labels")}
-          </a>
+          </button>
         </div>
         {list && list.studies.length === 0 && <p class="empty">{say(query || state ? "list.nothing" : "list.empty")}</p>}
         {list && list.studies.length > 0 && <Table studies={list.studies} onDelete={setDeleting} onChanged={refreshSoon} />}
@@ -130,8 +131,8 @@ export function WorkList() {
 }
 
 function stepName(say: (key: TextKey) => string, step: string): string {
-  // The configuration may name steps that the catalogue does not know.
-  return say(`step.${step}` as TextKey) ?? step;
+  const key = `step.${step}`;
+  return isTextKey(key) ? say(key) : step;
 }
 
 function Table(props: { studies: StudyEntry[]; onDelete: (study: StudyEntry) => void; onChanged: () => void }) {

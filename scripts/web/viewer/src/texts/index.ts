@@ -10,6 +10,8 @@ export const LANGUAGES = Object.keys(CATALOGUES) as Language[];
 
 export const isLanguage = (code: string | null): code is Language => LANGUAGES.includes(code as Language);
 
+export const isTextKey = (key: string): key is TextKey => key in en;
+
 /** The sentences of a language, their {words} filled in. */
 export function speaker(language: Language): Say {
   const catalogue = CATALOGUES[language];

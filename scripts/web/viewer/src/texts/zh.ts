@@ -105,8 +105,6 @@ export const zh: Record<TextKey, string> = {
   "reading.patient": "患者",
   "reading.born": "出生于 {date}",
   "reading.loading": "正在载入检查……",
-  "reading.not_read": "此检查尚未读片。",
-  "reading.failed": "此检查无法读取：{message}",
   "reading.images": "图像",
   "reading.findings": "读片与审核",
 
@@ -144,7 +142,6 @@ export const zh: Record<TextKey, string> = {
   "findings.go": "显示椎间盘 {level}",
   "findings.machine": "机器",
   "findings.yours": "您对 {level} 的判断",
-  "findings.as_machine": "同机器",
   "findings.confirm": "已确认",
   "findings.confirm.label": "椎间盘 {level} 已确认",
   "findings.comment": "对 {level} 的说明",
@@ -185,7 +182,7 @@ export const zh: Record<TextKey, string> = {
   "review.amend": "修订……",
   "review.draft": "版本 {version} 的草稿",
   "review.export": "导出与发送……",
-  "review.log": "更改记录……",
+  "review.log": "记录……",
 
   "sign.heading": "签署报告",
   "sign.name": "姓名",
