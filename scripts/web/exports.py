@@ -12,7 +12,7 @@ from typing import Any
 
 from bundle.report import ReportError
 from bundle.report.dicom import DICOM_FOLDER, export_dicom
-from bundle.report.exports import DOCUMENT, FHIR, PAGE, PDF, regenerate
+from bundle.report.exports import DOCUMENT, FHIR, OUTPUTS, PAGE, PDF, regenerate
 from scripts.web.intake import Places
 from scripts.web.labels import datalist, labels_of
 
@@ -25,7 +25,6 @@ FILES: dict[str, tuple[str, str]] = {
     "sr": (f"{DICOM_FOLDER}/sr.dcm", "application/dicom"),
     "labels": ("labels.json", "application/json"),
 }
-_OUTPUTS = ("html", "pdf", "fhir")
 
 
 class Exporter:
@@ -88,7 +87,7 @@ class Exporter:
             shutil.copytree(
                 self.places.report(study), folder, ignore=lambda _, names: [n for n in names if n[-4:] != ".png"]
             )
-            regenerate(folder, document, _OUTPUTS, self.language)
+            regenerate(folder, document, tuple(OUTPUTS), self.language)
             export_dicom(document, [images], folder)
             item = labels_of(study, str(images.relative_to(self.places.root)), document)
             (folder / FILES["labels"][0]).write_text(json.dumps(datalist([item]), indent=1) + "\n", encoding="utf-8")
