@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +66,13 @@ class DicomExporter:
             StudyError: a source is not there.
             ReportError: highdicom is not installed, or the structured report cannot be made of these images' headers.
         """
-        from bundle.report.evidence import find_evidence
+        from bundle.report.evidence import find_evidence, quiet
 
         evidence = find_evidence(document, sources)
         if not evidence.images:
             return {}
         _require_highdicom()
-        with _quiet():
+        with quiet():
             objects = self._objects(document, evidence, (files or {}).get(_PDF))
             return {f"{DICOM_FOLDER}/{name}.dcm": as_bytes(made) for name, made in objects.items()}
 
@@ -171,17 +169,3 @@ def _if_possible(kind: str, make: Callable[[], Mapping[str, Dataset]]) -> dict[s
             "no '%s' made: the images' headers or pixels do not allow it (%s)", _SERIES[kind][1], type(error).__name__
         )
         return {}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Highdicom and pydicom quote names and other values of a header in warnings and logs: nothing of them is shown."""
-    log = logging.getLogger("highdicom")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

@@ -6,9 +6,11 @@ outdated value of a source must not make the report's own objects invalid.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,22 @@ class Evidence:
         return [image.header for image in self.images.values()]
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pydicom and highdicom quote names and other values of a header in warnings and logs: none of them is shown."""
+    logs = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
 def find_evidence(document: Mapping[str, Any], sources: Iterable[str | Path]) -> Evidence:
     """The images that a report names, and those of the series that were read.
 
@@ -155,8 +173,7 @@ def find_evidence(document: Mapping[str, Any], sources: Iterable[str | Path]) ->
     series = {str(entry["series_instance_uid"]) for entry in document["series"].values() if entry is not None}
     named = _named_instances(document)
     found: dict[str, tuple[Dataset, StudyFile]] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote the values of a header
+    with quiet():
         for file in _files(sources):
             header = _read(file)
             if header is None or str(header.StudyInstanceUID) != document["study"]["study_instance_uid"]:

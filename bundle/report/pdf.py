@@ -203,11 +203,11 @@ _STRONG = _style("strong", fontName=BOLD, spaceAfter=1.2 * mm)
 _SMALL = _style("small", 8, textColor=_QUIET)
 _CELL = _style("cell", 8)
 _BEST_CELL = _style("best", 8, fontName=BOLD)
-_REMARK_ITEM = _style("remark", 8, leftIndent=8)
+_REMARK_ITEM = _style("remark", 8, leftIndent=14, bulletIndent=-2)
 _HEAD = _style("head", 8, fontName=BOLD, textColor=_QUIET)
 _ALARM = _style("alarm", 12, fontName=BOLD, textColor=_NOTICE_INK)
-_ITEM = _style("item", leftIndent=10, bulletIndent=1, spaceAfter=0.8 * mm)
-_LARGE = _style("large", 10.5, leftIndent=12, bulletIndent=1, spaceAfter=0.8 * mm)
+_ITEM = _style("item", leftIndent=14, bulletIndent=-2, spaceAfter=0.8 * mm)
+_LARGE = _style("large", 10.5, leftIndent=14, bulletIndent=-2, spaceAfter=0.8 * mm)
 
 
 def _paragraph(text: str, style: ParagraphStyle, bullet: str | None = None) -> Paragraph:
@@ -226,6 +226,25 @@ def _box(content: list[Flowable], back: Color, edge: Color) -> list[Flowable]:
     start = FrameBG(back, 0, 0, strokeColor=edge, strokeWidth=0.8)
     inner = [Indenter(inset, inset), Spacer(0, 1.5 * mm), *content, Spacer(0, 0.5 * mm), Indenter(-inset, -inset)]
     return [Spacer(0, 2 * mm), start, *inner, FrameBG(start=False), Spacer(0, 1 * mm)]
+
+
+def _table(
+    rows: Sequence[Sequence[Any]],
+    widths: Sequence[float],
+    padding: tuple[float, float],
+    middle: bool = False,
+    style: Sequence[tuple[Any, ...]] = (),
+) -> Table:
+    """A table that begins at the left edge, with ``padding`` above and below each row.
+
+    No cell uses the table's own font, but the PDF names it, so it is one that is embedded.
+    """
+    everything = {
+        "FONT": REGULAR, "LEFTPADDING": 0, "TOPPADDING": padding[0], "BOTTOMPADDING": padding[1],
+        "VALIGN": "MIDDLE" if middle else "TOP",
+    }  # fmt: skip
+    common = [(name, (0, 0), (-1, -1), value) for name, value in everything.items()]
+    return Table(rows, widths, style=[*common, *style], hAlign="LEFT")
 
 
 def _comment(heading: str, text: str) -> list[Flowable]:
@@ -271,17 +290,8 @@ def _summary(words: Wording, pictures: Mapping[str, bytes], texts: Texts) -> lis
 
 
 def _side_by_side(left: list[Flowable], right: list[Flowable], left_width: float, right_width: float) -> Table:
-    plain = [
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("TOPPADDING", (0, 0), (-1, -1), 0),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 0),
-    ]
-    sides = [
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-        ("RIGHTPADDING", (0, 0), (0, 0), _GAP),
-        ("RIGHTPADDING", (1, 0), (1, 0), 0),
-    ]
-    return Table([[left, right]], [left_width + _GAP, right_width], style=plain + sides)
+    sides = [("RIGHTPADDING", (0, 0), (0, 0), _GAP), ("RIGHTPADDING", (1, 0), (1, 0), 0)]
+    return _table([[left, right]], [left_width + _GAP, right_width], (0, 0), style=sides)
 
 
 def _figure(png: bytes | None, width: float, caption: str, say: Any, highest: float = 95 * mm) -> list[Flowable]:
@@ -299,13 +309,7 @@ def _overview(words: Wording, texts: Texts) -> list[Flowable]:
     widths = [20 * mm, 46 * mm, *[(_WIDTH - 66 * mm) / 3] * 3]
     names = [say("overview.level"), say("overview.finding"), *(say(f"findings.{name}") for name in FINDINGS)]
     rows: list[list[Any]] = [[_paragraph(name, _HEAD) for name in names]]
-    style: list[Any] = [
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-        ("LINEBELOW", (0, 0), (-1, -1), 0.5, _RULE),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-        ("TOPPADDING", (0, 0), (-1, -1), 2.5),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
-    ]
+    style: list[tuple[Any, ...]] = [("LINEBELOW", (0, 0), (-1, -1), 0.5, _RULE)]
     for number, disk in enumerate(words.disks, start=1):
         row: list[Any] = [_paragraph(disk.level, _STRONG), _finding(disk, texts)]
         if disk.bars:
@@ -315,7 +319,7 @@ def _overview(words: Wording, texts: Texts) -> list[Flowable]:
             style.append(("SPAN", (2, number), (4, number)))
         rows.append(row)
     terms = [say(f"terms.{name}") for name in ("bulge", "herniation", "source")]
-    table = Table(rows, widths, style=style, repeatRows=1)
+    table = _table(rows, widths, (2.5, 2.5), True, style)
     heading = _Heading(say("overview.heading"), _H2)
     return [KeepTogether([heading, table, Spacer(0, 1.5 * mm), _paragraph(say("join.sentences").join(terms), _SMALL)])]
 
@@ -349,23 +353,16 @@ def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
     said: list[Flowable] = [_paragraph(sentence, _STRONG) for sentence in disk.person]
     if disk.bars:
         label = max(stringWidth(bar.label, BOLD, 8) for bar in disk.bars) + 5
-        tight = [
-            ("LEFTPADDING", (0, 0), (-1, -1), 0),
-            ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-            ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-        ]
-        low = [("TOPPADDING", (0, 0), (-1, -1), 0.5), ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5)]
         rows = [
             [_paragraph(bar.label, _BEST_CELL if bar.best else _CELL), _Share(bar, width - label, True)] for bar in disk.bars
         ]
-        bars = Table(rows, [label, width - label], style=tight + low, hAlign="LEFT")
+        bars = _table(rows, [label, width - label], (0.5, 1.5), True, [("RIGHTPADDING", (0, 0), (-1, -1), 0)])
         said += [_paragraph(texts.say("disk.probabilities"), _H3), bars, Spacer(0, 1.5 * mm)]
     said.append(_paragraph(disk.explanation, _BODY))
     if disk.remarks:
-        said.append(Table([[_items(disk.remarks, _REMARK_ITEM)]], [width], hAlign="LEFT", style=[
-            ("BACKGROUND", (0, 0), (-1, -1), _REMARK), ("LINEBEFORE", (0, 0), (0, -1), 2.5, _REMARK_RULE),
-            ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-        ]))  # fmt: skip
+        edge = [("LEFTPADDING", (0, 0), (-1, -1), 6), ("LINEBEFORE", (0, 0), (0, -1), 2.5, _REMARK_RULE)]
+        style = [("BACKGROUND", (0, 0), (-1, -1), _REMARK), *edge]
+        said.append(_table([[_items(disk.remarks, _REMARK_ITEM)]], [width], (2, 2), style=style))
     facts = [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
     return [*said, Spacer(0, 1 * mm), *facts]
 
@@ -377,12 +374,8 @@ def _provenance(document: Mapping[str, Any], words: Wording, pictures: Mapping[s
     rows = [[_paragraph(column, _HEAD) for column in columns]]
     rows += [[_paragraph(cell, _CELL) for cell in (*row, *[""] * (len(columns) - len(row)))] for row in words.series]
     widths = [18 * mm, 42 * mm, 24 * mm, 13 * mm, 13 * mm, _WIDTH - 110 * mm]
-    style = [
-        ("LINEBELOW", (0, 0), (-1, -1), 0.5, _RULE),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-    ]
-    story: list[Flowable] = [_Heading(say("series.heading"), _H2), Table(rows, widths, style=style, repeatRows=1)]
+    table = _table(rows, widths, (3, 3), style=[("LINEBELOW", (0, 0), (-1, -1), 0.5, _RULE)])
+    story: list[Flowable] = [_Heading(say("series.heading"), _H2), table]
     model = document["model"]
     lines = [say("join.label", label=say("model.version"), text=model["version"]), say("model.weights")]
     lines += [say("join.label", label=name, text=value) for name, value in model["weights_sha256"].items()]

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bundle.disks.types import DiskReading, SliceMatch
-from bundle.geometry import DISK_LEVELS, Vertebra
+from bundle.geometry import Vertebra
+from bundle.report.dicom import DicomExporter
 from bundle.report.document import build, validate
 from bundle.report.errors import ReportError
-from bundle.report.page import render_page
+from bundle.report.exports import DOCUMENT, PAGE, Report, check_outputs, picture_file, read_origin, render
 from bundle.report.pictures import disk_picture, sagittal_picture, slices_picture
 from bundle.report.texts import load_texts
 from bundle.study.types import Study
 from bundle.whole_file import replace_folder
 
-_DOCUMENT, _PAGE = "report.json", "report.html"
-
 
 class ReportWriter:
-    """Writes ``report.json``, ``report.html``, ``sagittal.png`` and ``disk_<level>.png`` of a reading.
+    """Writes ``report.json``, the outputs made from it, ``sagittal.png``, ``axial_slices.png`` and ``disk_<level>.png``.
 
     Args:
-        language: of the page; see ``texts/``.
+        language: of the words; see ``texts/``.
         dpi: pixels an inch of the pictures: 120 gives a sagittal picture of about 740 pixels.
+        outputs: of bundle.report.exports.OUTPUTS: ``html``, ``pdf``, ``fhir``.
+        dicom: makes the DICOM objects; None for none.
+        name_patient: FHIR names the patient by the ID in the images, and the order by its accession number.
 
     Raises:
-        ReportError: there are no texts in that language.
+        ReportError: there are no texts in that language, or an output is not known.
     """
 
-    def __init__(self, language: str = "en", dpi: float = 120.0) -> None:
+    def __init__(
+        self,
+        language: str = "en",
+        dpi: float = 120.0,
+        outputs: Sequence[str] = ("html", "pdf", "fhir"),
+        dicom: DicomExporter | None = None,
+        name_patient: bool = True,
+    ) -> None:
         self.texts = load_texts(language)
         self.dpi = float(dpi)
+        self.outputs = check_outputs(outputs)
+        self.dicom = dicom
+        self.name_patient = bool(name_patient)
 
     def __call__(
         self,
@@ -57,11 +68,11 @@ class ReportWriter:
             model: ``version``, and ``weights_sha256`` by name.
 
         Returns:
-            The path of the page.
+            The path of the page; of ``report.json`` where no page is wanted.
 
         Raises:
-            ReportError: the result does not fit the schema, ``folder`` holds something else than a report, or it cannot be
-                written.
+            ReportError: the result does not fit the schema, ``folder`` holds something else than a report, or it or an
+                output cannot be made or written.
             StudyError: an image that is shown cannot be decoded.
         """
         place = Path(folder).resolve()
@@ -72,22 +83,29 @@ class ReportWriter:
         pictures |= {disk.level: disk_picture(disk, self.dpi) for disk in disks}
         pictures["axial_slices"] = slices_picture(study, vertebrae, matches, self.dpi)
         shown = {name: png for name, png in pictures.items() if png is not None}
-        contents = {
-            _DOCUMENT: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(),
-            _PAGE: render_page(document, shown, self.texts).encode(),
-        }
-        contents |= {f"disk_{name}.png" if name in DISK_LEVELS else f"{name}.png": png for name, png in shown.items()}
+        sources = _sources(study)
+        origin = read_origin(document, sources) if "fhir" in self.outputs and self.name_patient else None
+        contents = render(Report(document, shown, self.texts, origin), self.outputs)
+        contents |= {picture_file(name): png for name, png in shown.items()}
+        if self.dicom is not None:
+            contents |= self.dicom(document, sources, contents)
         try:
             replace_folder(place, contents)
         except OSError as error:
             raise ReportError(f"report folder {folder} cannot be written: {error.strerror or error}") from error
-        return Path(folder) / _PAGE
+        return Path(folder) / (PAGE if PAGE in contents else DOCUMENT)
+
+
+def _sources(study: Study) -> list[Path]:
+    """The files of the series that were read, each once."""
+    chosen = [series for series in (study.sagittal, study.axial) if series is not None]
+    return list(dict.fromkeys(image.source for series in chosen for image in series.images))
 
 
 def _refuse_foreign(place: Path) -> None:
     """An older report may be replaced; a folder of anything else, such as the study, must survive a wrong argument."""
     if place.is_dir():
-        if any(place.iterdir()) and not (place / _DOCUMENT).is_file():
+        if any(place.iterdir()) and not (place / DOCUMENT).is_file():
             raise ReportError(f"folder {place} exists and holds no report; name another one")
     elif place.exists():
         raise ReportError(f"{place} is a file, not a folder for a report")

@@ -20,7 +20,9 @@ from bundle.phantom.study import SeriesPlan, axial_stack, render, sagittal_plane
 from bundle.phantom.tissues import Sequence as MrSequence
 from bundle.phantom.truth import boxes_on_slice, vertebrae
 from bundle.study.types import Series, Study
+from tests.command import run_bundle
 from tests.making import series_of, study_image
+from tests.report.dicoms import ReadStudy
 
 #: Probabilities set by hand: (normal, bulge, herniation) by level.
 SHARES = {
@@ -143,3 +145,27 @@ def plain_reading(reading: Reading) -> Reading:
             judged(DiskReading(disk.level, disk.disk, sagittal=roi, flags=("no_patient_space",)), SHARES[disk.level])
         )
     return Reading(study, bodies, (), tuple(disks), ("levels_unsure",))
+
+
+@pytest.fixture(scope="session")
+def sample_reading(root, sample_study, tmp_path_factory) -> ReadStudy:
+    """The report of the sample study, as the command writes it; read once."""
+    return _read(root, sample_study, tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="session")
+def hitachi_reading(root, shared_data, tmp_path_factory) -> ReadStudy:
+    """The report of a real 0.5 T study, de-identified, with Japanese character sets."""
+    return _read(root, shared_data / "hitachi-study", tmp_path_factory.mktemp("hitachi"))
+
+
+def _read(root, source, output) -> ReadStudy:
+    done = run_bundle(root, "--studies", str(source), "--output_dir", str(output), "--progress", "false")
+    assert done.returncode == 0, done.stderr
+    return ReadStudy(source, output / source.name)
+
+
+@pytest.fixture(scope="session", params=["sample_reading", "hitachi_reading"])
+def read_study(request) -> ReadStudy:
+    """Both of them, one after the other."""
+    return request.getfixturevalue(request.param)

@@ -90,6 +90,10 @@ def test_who_said_what_when_is_told(document):
     assert "L1-L2 (96%, confirmed by the reader)" in words.impression[-1]
 
 
+def test_a_name_as_dicom_writes_it_is_shown_as_people_do(document):
+    assert wording(with_review(document, {"reader": "Li^Ming"}), EN).status.endswith("by Li Ming, not signed")
+
+
 def test_new_names_are_explained(document):
     up = dict(zip(("L1", "L2", "L3", "L4", "L5", "S1"), ("T12", "L1", "L2", "L3", "L4", "L5"), strict=True))
     renamed = with_review(document, {"vertebrae": [{"level": k, "corrected_level": v} for k, v in up.items()]})

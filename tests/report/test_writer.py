@@ -14,6 +14,8 @@ from bundle.study.types import StudyError
 FILES = {
     "report.json",
     "report.html",
+    "report.pdf",
+    "report.fhir.json",
     "sagittal.png",
     "axial_slices.png",
     *(f"disk_L{k}-L{k + 1}.png" for k in range(1, 5)),
@@ -23,7 +25,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def write():
-    return ReportWriter(dpi=60)
+    return ReportWriter(dpi=60, name_patient=False)  # the images of the readings here are in no file
 
 
 def names(folder):
@@ -52,7 +54,8 @@ def test_a_report_is_written(write, reading, tmp_path):
 
 
 def test_a_full_report_is_small_enough_to_send(reading, tmp_path):
-    assert ReportWriter()(tmp_path / "out", *reading.parts).stat().st_size < 3e6
+    page = ReportWriter(name_patient=False)(tmp_path / "out", *reading.parts)
+    assert page.stat().st_size < 3e6 and (page.parent / "report.pdf").stat().st_size < 4e6
 
 
 def test_a_plain_image_is_reported(write, plain_reading, tmp_path):
@@ -62,7 +65,7 @@ def test_a_plain_image_is_reported(write, plain_reading, tmp_path):
 
 def test_a_report_tells_nothing_about_the_patient(write, reading, tmp_path):
     page = write(tmp_path / "out", *reading.parts)
-    for name in ("report.json", "report.html"):
+    for name in ("report.json", "report.html", "report.fhir.json"):
         text = re.sub(r"data:[^\"]*", "", (page.parent / name).read_text(encoding="utf-8"))
         assert str(tmp_path) not in text
         assert not re.search(r"(19|20)\d\d-?[01]\d-?[0-3]\d", text)
@@ -135,5 +138,30 @@ def test_a_study_in_which_nothing_was_found_is_reported(write, reading, tmp_path
         for disk in reading.disks
     )  # fmt: skip
     page = write(tmp_path / "out", reading.study, (), (), lost, ("no_spine_found",), reading.parts[-1])
-    assert names(page.parent) == {"report.json", "report.html", "sagittal.png"}
+    assert names(page.parent) == {"report.json", "report.html", "report.pdf", "report.fhir.json", "sagittal.png"}
     assert "No lumbar spine was found" in page.read_text(encoding="utf-8")
+
+
+def test_only_the_outputs_that_are_wanted_are_written(reading, tmp_path):
+    done = ReportWriter(dpi=60, outputs=["fhir"], name_patient=False)(tmp_path / "out", *reading.parts)
+    assert done == tmp_path / "out" / "report.json"
+    assert names(done.parent) == FILES - {"report.html", "report.pdf"}
+    assert ReportWriter(dpi=60, outputs=[])(tmp_path / "none", *reading.parts).name == "report.json"
+
+
+def test_an_unknown_output_is_an_error_at_once():
+    with pytest.raises(ReportError, match="no output 'docx'; there are html, pdf, fhir"):
+        ReportWriter(outputs=["html", "docx"])
+
+
+def test_dicom_objects_are_made_of_the_finished_report(reading, tmp_path):
+    seen = {}
+
+    def exporter(document, sources, files):
+        seen.update(files, sources=sources)
+        return {"dicom/sr.dcm": b"DICM"}
+
+    page = ReportWriter(dpi=60, dicom=exporter, name_patient=False)(tmp_path / "out", *reading.parts)
+    assert (page.parent / "dicom" / "sr.dcm").read_bytes() == b"DICM"
+    assert seen["report.pdf"] == (page.parent / "report.pdf").read_bytes()
+    assert len(seen["sources"]) == len(set(seen["sources"])) == 8
