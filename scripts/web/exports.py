@@ -87,7 +87,7 @@ class Exporter:
             shutil.copytree(
                 self.places.report(study), folder, ignore=lambda _, names: [n for n in names if n[-4:] != ".png"]
             )
-            regenerate(folder, document, tuple(OUTPUTS), self.language)
+            regenerate(folder, document, tuple(OUTPUTS), self.language, [images])
             export_dicom(document, [images], folder)
             item = labels_of(study, str(images.relative_to(self.places.root)), document)
             (folder / FILES["labels"][0]).write_text(json.dumps(datalist([item]), indent=1) + "\n", encoding="utf-8")

@@ -76,7 +76,8 @@ def _load(configs: Sequence[str], language: str) -> LumbarReading:
     parser = ConfigParser()
     parser.read_config([str(path if (path := Path(config)).is_absolute() else ROOT / path) for config in configs])
     parser["bundle_root"] = str(ROOT)
-    parser["report_writer"]["language"] = language
+    # The server makes page, PDF and the like itself, of what the person at the page says, when somebody asks for them.
+    parser["report_writer"].update(language=language, outputs=[], dicom=None)
     reading: LumbarReading = parser.get_parsed_content("reading")
     return reading
 

@@ -228,7 +228,7 @@ def test_a_study_that_ends_its_process_twice_is_given_up_and_the_next_is_read(cl
     for _ in range(2):
         wait_until(lambda: client.get(f"/api/studies/{first}").json()["state"] == "reading", 60, 0.02)
         killed = kill_readers(page)
-        wait_until(lambda: not killed & {p.pid for p in page.reading_processes()} and page.reading_processes(), 60, 0.02)
+        wait_until(lambda old=killed: {p.pid for p in page.reading_processes()} - old, 60, 0.02)
     entry = finished(client, first)
     assert entry["state"] == "failed"
     assert entry["message"] == "Given up after 2 tries: the reading process ended unexpectedly."
