@@ -53,8 +53,8 @@ class DicomExporter:
     ) -> dict[str, bytes]:
         """The objects by their place in the report's folder; none where the study is not DICOM.
 
-        An overlay that cannot be made (an image cannot be decoded, or its header does not allow it) is left out, and the log
-        says so.
+        An overlay that cannot be made (an image cannot be decoded, or its header does not allow it) is left out, and so is
+        all of it where highdicom is not installed; the log says so.
 
         Args:
             document: ``report.json``, valid; with a review where there is one.
@@ -64,14 +64,16 @@ class DicomExporter:
 
         Raises:
             StudyError: a source is not there.
-            ReportError: highdicom is not installed, or the structured report cannot be made of these images' headers.
+            ReportError: the structured report cannot be made of these images' headers.
         """
         from bundle.report.evidence import find_evidence, quiet
 
         evidence = find_evidence(document, sources)
         if not evidence.images:
             return {}
-        _require_highdicom()
+        if not has_highdicom():
+            _log.warning("no DICOM objects: they need highdicom, which is not installed here")
+            return {}
         with quiet():
             objects = self._objects(document, evidence, (files or {}).get(_PDF))
             return {f"{DICOM_FOLDER}/{name}.dcm": as_bytes(made) for name, made in objects.items()}
@@ -130,6 +132,8 @@ def export_dicom(
     """
     place = Path(folder)
     check(document)
+    if not has_highdicom():
+        raise ReportError("DICOM objects need highdicom, which needs pydicom 3; install it")
     try:
         if pdf is None and (place / _PDF).is_file():
             pdf = (place / _PDF).read_bytes()
@@ -154,11 +158,6 @@ def as_bytes(made: Dataset) -> bytes:
     stream = BytesIO()
     made.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
-
-
-def _require_highdicom() -> None:
-    if not has_highdicom():
-        raise ReportError("DICOM objects need highdicom; install it (with pydicom 3), or leave out this output")
 
 
 def _if_possible(kind: str, make: Callable[[], Mapping[str, Dataset]]) -> dict[str, Dataset]:

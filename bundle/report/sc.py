@@ -16,6 +16,7 @@ from bundle.report.instances import BODY_PART, NOTICE, NewSeries
 from bundle.report.overlay import Layer, Mark, MarkedImage, placed_px
 from bundle.report.upright import letters
 from bundle.study.dicom import read_frames
+from bundle.study.types import StudyError
 
 _COLORS: dict[Layer, str] = {"VERTEBRAE": "#5cc8ff", "DISKS": "#ffd54a"}
 _LEAST_SIDE_PX = 500  # smaller images are enlarged by a whole number, so that letters can be read
@@ -100,7 +101,10 @@ def _font(size_px: float) -> ImageFont.FreeTypeFont:
 def _grey(place: Place) -> NDArray[np.uint8]:
     """Pixels between the window of the header, or between their 1st and 99th percentile, as 0 to 255."""
     frames, _ = read_frames(place.image.file)
-    pixels = next(frame for frame in frames if frame.sop_uid == place.uid).load_pixels()
+    frame = next((frame for frame in frames if frame.sop_uid == place.uid), None)
+    if frame is None:
+        raise StudyError(f"{place.image.file.path}: the image cannot be read any more")
+    pixels = frame.load_pixels()
     low, high = _window(place) or (float(v) for v in np.percentile(pixels, [1, 99]))
     return np.asarray(np.clip((pixels - low) / max(high - low, 1e-6), 0, 1) * 255, dtype=np.uint8)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -48,6 +49,7 @@ class Texts:
         return self.entries.get(f"flags.{scope}.{code}", self.entries.get(f"flags.{other}.{code}", code))
 
 
+@cache
 def load_texts(language: str) -> Texts:
     """The catalogue of ``language``.
 
