@@ -40,8 +40,9 @@ export function imageIds(series: ViewSeries): string[] {
   });
 }
 
-/** Window of an image as lower and upper bound of its signal. */
-export function windowOf(image: ViewImage): { lower: number; upper: number } {
+/** Window of a series, that of its middle image, as lower and upper bound of the signal. */
+export function windowOfSeries(series: ViewSeries): { lower: number; upper: number } {
+  const image = series.images[Math.floor(series.images.length / 2)]!;
   return { lower: image.window_center - image.window_width / 2, upper: image.window_center + image.window_width / 2 };
 }
 
@@ -123,11 +124,24 @@ function metadataOf(type: string, imageId: string): unknown {
   }
 }
 
+/**
+ * Cornerstone styles the words of a measurement by `style` attributes, which the server's content security policy refuses. The
+ * same style set as a property is allowed.
+ */
+function styleAsProperty(): void {
+  const set = SVGElement.prototype.setAttribute;
+  SVGElement.prototype.setAttribute = function (name: string, value: string) {
+    if (name === "style") this.style.cssText = value;
+    else set.call(this, name, value);
+  };
+}
+
 let engine: RenderingEngine | null = null;
 
 /** Starts Cornerstone at the first call. */
 export function renderingEngine(): RenderingEngine {
   if (engine) return engine;
+  styleAsProperty();
   init();
   setUseCPURendering(true);
   initTools();

@@ -4,7 +4,7 @@ import { Enums, type StackViewport, type Types } from "@cornerstonejs/core";
 import type { ComponentChildren } from "preact";
 import { type Ref } from "preact";
 import { useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
-import { addToToolGroup, imageIds, NO_PLACE, prefetch, renderingEngine, windowOf } from "./cornerstone";
+import { addToToolGroup, imageIds, NO_PLACE, prefetch, renderingEngine, windowOfSeries } from "./cornerstone";
 import { side, toPatient, toPixel } from "./geometry";
 import { usePage } from "./page";
 import type { ImagePlane, Point, Vector, View, ViewImage, ViewSeries } from "./types";
@@ -71,6 +71,17 @@ export function Viewport(props: {
       zoom: Math.round(port.getZoom() * 100),
     });
   };
+  /** The window is the series' until somebody changes it. */
+  const voi = useRef(windowOfSeries(series));
+  const windowed = (event: Event) => {
+    voi.current = (event as CustomEvent<{ range: Types.VOIRange }>).detail.range;
+    look();
+  };
+  /** With each new image, Cornerstone's CPU renderer keeps the window that it draws with but tells the image's own. */
+  const rendered = () => {
+    viewport.current?.setProperties({ voiRange: voi.current }, true);
+    look();
+  };
   /** The wheel or a drag scrolled. */
   const scrolled = (event: Event) =>
     current.current.onIndex((event as CustomEvent<{ newImageIdIndex: number }>).detail.newImageIdIndex);
@@ -89,19 +100,21 @@ export function Viewport(props: {
     const port = engine.getViewport(view) as StackViewport;
     const leave = addToToolGroup(view);
     const stop = { now: false };
-    const events = [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.VOI_MODIFIED];
+    const { IMAGE_RENDERED, CAMERA_MODIFIED, VOI_MODIFIED, STACK_VIEWPORT_SCROLL } = Enums.Events;
+    const events: [string, (event: Event) => void][] = [
+      [IMAGE_RENDERED, rendered], [CAMERA_MODIFIED, look], [VOI_MODIFIED, windowed], [STACK_VIEWPORT_SCROLL, scrolled],
+    ];
     const first = current.current.index;
     port
       .setStack(ids, first)
       .then(() => {
         if (stop.now) return;
         viewport.current = port;
-        port.setProperties({ voiRange: windowOf(series.images[first]!) });
+        port.setProperties({ voiRange: voi.current });
         engine.resize(true, false);
         port.resetCamera();
         port.render();
-        events.forEach((name) => div.addEventListener(name, look));
-        div.addEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, scrolled);
+        events.forEach(([name, react]) => div.addEventListener(name, react));
         look();
         follow();
         return prefetch(ids, first, stop);
@@ -116,8 +129,7 @@ export function Viewport(props: {
     return () => {
       stop.now = true;
       watch.disconnect();
-      events.forEach((name) => div.removeEventListener(name, look));
-      div.removeEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, scrolled);
+      events.forEach(([name, react]) => div.removeEventListener(name, react));
       viewport.current = null;
       leave();
       engine.disableElement(view);
@@ -149,7 +161,7 @@ export function Viewport(props: {
       })(),
       reset: act((port) => {
         port.resetCamera();
-        port.setProperties({ voiRange: windowOf(series.images[current.current.index]!) });
+        port.setProperties({ voiRange: windowOfSeries(series) });
       }),
     };
   }, [ids]);
@@ -195,6 +207,8 @@ export function Viewport(props: {
         <div
           ref={element}
           class="image"
+          // Cornerstone keeps every key that reaches its element, Tab too; so the frame around it has the focus.
+          onFocus={() => frameOf.current?.focus({ preventScroll: true })}
           onContextMenu={(event) => event.preventDefault()}
           onPointerDownCapture={(event) => (pressed.current = [event.clientX, event.clientY])}
           onPointerUpCapture={release}
