@@ -15,11 +15,10 @@ import uvicorn
 
 from bundle.report import ReportError
 from scripts.web.app import create_app
-from scripts.web.settings import ROOT, Settings, SettingsError, load_settings
+from scripts.web.settings import ROOT, Settings, SettingsError, load_settings, quiet_libraries
 from scripts.web.store import StoreError
 
 _GRACE_SECONDS = 5
-_QUIET = ("dicomweb_client", "pynetdicom", "pydicom", "uvicorn.access", "httpx", "urllib3")
 
 
 class _Server(uvicorn.Server):
@@ -38,10 +37,8 @@ def main(config: str = str(ROOT / "configs" / "web.yaml"), **changes: Any) -> No
         changes: keys of its first level, such as ``--port`` or ``--data_dir``.
     """
     os.umask(0o077)  # what it writes is for its user alone
-    # No address, name or UID of anybody's request goes into a log.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet_libraries()
     try:
         settings = load_settings(config, **changes)
         app = create_app(settings)

@@ -79,7 +79,7 @@ class Web:
         self.store = Store(self.places.database)
         self.events = Events()
         self.queue = ReadingQueue(settings, self.store, self.places)
-        self.exporter = Exporter(self.places, settings.language)
+        self.exporter = Exporter(self.places, settings.language, settings.inference_config)
         self.store.changed = self.events.tell
 
     def row(self, study: str) -> dict[str, Any]:
@@ -226,7 +226,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _known_problem(_: Request, error: Exception) -> JSONResponse:
     text = str(error)
-    return JSONResponse({"detail": text[:1].upper() + text[1:]}, _STATUS[type(error)])
+    if isinstance(error, ReportError):
+        text = text[:1].upper() + text[1:]  # the others are sentences, or begin with a server's name
+    return JSONResponse({"detail": text}, _STATUS[type(error)])
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

@@ -6,15 +6,18 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bundle.report import ReportError
-from bundle.report.dicom import DICOM_FOLDER, export_dicom
+from bundle.report.dicom import DICOM_FOLDER, DicomExporter, export_dicom
 from bundle.report.exports import DOCUMENT, FHIR, OUTPUTS, PAGE, PDF, regenerate
 from scripts.web.intake import Places
 from scripts.web.labels import datalist, labels_of
+from scripts.web.settings import ROOT
 
 #: Format -> (place in the folder of exports, media type).
 FILES: dict[str, tuple[str, str]] = {
@@ -33,11 +36,13 @@ class Exporter:
     Args:
         places: of the studies.
         language: of PDF and HTML.
+        configs: of the reading; ``dicom_exporter`` in them says what DICOM objects are made.
     """
 
-    def __init__(self, places: Places, language: str) -> None:
+    def __init__(self, places: Places, language: str, configs: Sequence[str]) -> None:
         self.places = places
         self.language = language
+        self.dicom_exporter = _dicom_exporter(configs)
         self._lock = threading.Lock()  # one at a time: it takes memory, and two would make the same twice
 
     def folder(self, study: str, row: Mapping[str, Any]) -> Path:
@@ -88,7 +93,7 @@ class Exporter:
                 self.places.report(study), folder, ignore=lambda _, names: [n for n in names if n[-4:] != ".png"]
             )
             regenerate(folder, document, tuple(OUTPUTS), self.language, [images])
-            export_dicom(document, [images], folder)
+            export_dicom(document, [images], folder, exporter=self.dicom_exporter)
             item = labels_of(study, str(images.relative_to(self.places.root)), document)
             (folder / FILES["labels"][0]).write_text(json.dumps(datalist([item]), indent=1) + "\n", encoding="utf-8")
             folder.rename(wanted)
@@ -98,3 +103,11 @@ class Exporter:
         for older in kept.parent.glob(f"{version}-*"):
             if older != kept:
                 shutil.rmtree(older, ignore_errors=True)
+
+
+def _dicom_exporter(configs: Sequence[str]) -> DicomExporter:
+    """As the configs of the reading declare it. MONAI's parser would load torch, which the server has no other use for."""
+    declared: dict[str, Any] = {}
+    for config in configs:
+        declared |= (yaml.safe_load((ROOT / config).read_text(encoding="utf-8")) or {}).get("dicom_exporter") or {}
+    return DicomExporter(**{name: value for name, value in declared.items() if not name.startswith("_")})

@@ -13,6 +13,7 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from requests.adapters import HTTPAdapter
 
 from scripts.web.intake import facts_of
 from scripts.web.settings import MB, Limits, Server
@@ -116,7 +117,13 @@ def _c_store(server: Server, files: Sequence[Path], ae_title: str) -> None:
         entity.add_requested_context(sop_class, syntax)
     association = entity.associate(server.host, server.port, ae_title=str(server.ae_title))
     if not association.is_established:
-        why = "refuses this server's AE title" if association.is_rejected else "does not answer"
+        why = (
+            "refuses this server's AE title"
+            if association.is_rejected
+            else f"took 0 of {len(files)} objects"
+            if association.rejected_contexts
+            else "does not answer"
+        )
         raise PeerError(f"{server.name} {why}.")
     try:
         stored = 0
@@ -132,8 +139,19 @@ def _c_store(server: Server, files: Sequence[Path], ae_title: str) -> None:
         raise PeerError(f"{server.name} took {stored} of {len(files)} objects.")
 
 
+class _PlainStars(HTTPAdapter):
+    """Leaves a star in a query as it is, which the standard of URLs allows: Orthanc 1.10 does not take ``%2A`` for one."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send it so."""
+        request.url = (request.url or "").replace("%2A", "*")
+        return super().send(request, *args, **kwargs)
+
+
 def _client(server: Server) -> DICOMwebClient:
     session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _PlainStars())
     session.trust_env = False  # no proxy, no passwords of other programs
     session.max_redirects = 0  # an answer must not lead to an address that is not configured
     if server.user:
@@ -154,6 +172,8 @@ def _errors(server: Server) -> Iterator[None]:
         raise PeerError(f"{server.name} {why or f'refuses (HTTP {status})'}.") from None
     except requests.TooManyRedirects:
         raise PeerError(f"{server.name} leads to another address, which is not followed.") from None
+    except requests.exceptions.InvalidJSONError:
+        raise PeerError(f"{server.name} gives an answer that cannot be read.") from None
     except (requests.RequestException, OSError):
         raise PeerError(f"{server.name} does not answer.") from None
     except (ValueError, KeyError, TypeError, AttributeError, InvalidDicomError, BytesLengthException):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +128,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def quiet_libraries() -> None:
+    """Keep out of the log what libraries say of headers, UIDs and addresses."""
+    warnings.simplefilter("ignore")
+    for name in ("dicomweb_client", "pydicom", "pynetdicom", "urllib3", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def load_settings(config: str | Path, **changes: Any) -> Settings:

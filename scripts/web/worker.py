@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.web.settings import ROOT
+from scripts.web.settings import ROOT, quiet_libraries
 
 if TYPE_CHECKING:
     from bundle.reading import LumbarReading
@@ -43,6 +43,7 @@ def work(connection: Connection, configs: Sequence[str], language: str) -> None:
     each job ``("step", name)`` as each step begins, and ``("read", None)`` or ``("failed", message)``.
     """
     _end_with_parent()
+    quiet_libraries()
     try:
         reading = _load(configs, language)
     except Exception as error:

@@ -56,7 +56,7 @@ class Page:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scripts.web", "--config", str(config)],
                 cwd=self.root, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", **self.environment},
+                env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
             )  # fmt: skip
         wait_until(lambda: self.answers() or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.log()
