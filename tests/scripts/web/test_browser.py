@@ -418,6 +418,20 @@ def test_the_appearance_follows_the_system_or_the_switch(browser, server, readin
     tab.context.close()
 
 
+@pytest.mark.parametrize("width", [1024, 1366, 2560])
+def test_nothing_is_wider_than_its_place(browser, server, reading, width):
+    tab = Tab(browser, server.url, viewport={"width": width, "height": width * 9 // 16})
+    too_wide = """() => [document.documentElement, ...document.querySelectorAll('aside, aside > .scroll, .tools, .title')]
+        .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => `${one.className} ${one.scrollWidth}`)"""
+    tab.list()
+    tab.settle()
+    assert tab.page.evaluate(too_wide) == []
+    tab.study(reading["study"])
+    assert tab.page.evaluate(too_wide) == []
+    assert tab.page.evaluate("document.querySelector('aside > .scroll').scrollTop") == 0  # remarks are seen first
+    tab.context.close()
+
+
 def test_the_page_needs_no_webassembly_and_no_inline_script(browser, server, reading):
     tab = Tab(browser, server.url)
 

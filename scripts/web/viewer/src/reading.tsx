@@ -36,7 +36,7 @@ export function ReadingView({ id }: { id: string }) {
   if (!entry || !series || !review.report) {
     return (
       <>
-        <header class="bar">
+        <header class="top">
           <a href="#/">← {say("reading.back")}</a>
           <Notice />
           <Switches />
@@ -64,7 +64,10 @@ function Reading(props: {
   const { say, announce } = usePage();
   const [place, setPlace] = useState<Place>(() => firstPlace(series));
   const [active, setActive] = useState<View>(place.axial ? "axial" : "sagittal");
-  const [selected, setSelected] = useState<DiskLevel | null>(null);
+  // The first disk that is not read as normal, else the lowest.
+  const [selected, setSelected] = useState<DiskLevel | null>(
+    () => (document.disks.find((disk) => disk.finding !== "normal") ?? document.disks.at(-1))?.level ?? null,
+  );
   const [tool, setTool] = useState<ToolName>("WindowLevel");
   const [shown, setShown] = useState<Shown>({ boxes: true, lines: true, heat: false });
   const [dialog, setDialog] = useState<DialogName | null>(null);
@@ -110,8 +113,7 @@ function Reading(props: {
     bring("sagittal", vertebra.center_lps_mm ? undefined : middle, vertebra.center_lps_mm);
   };
   useEffect(() => {
-    const first = document.disks.find((disk) => disk.finding !== "normal") ?? document.disks.at(-1);
-    if (first) goToDisk(first.level);
+    if (selected) goToDisk(selected);
   }, []);
 
   const toggle = (what: keyof Shown) => (what !== "heat" || hasHeat) && setShown({ ...shown, [what]: !shown[what] });
@@ -279,7 +281,7 @@ function Header({ entry, onHelp }: { entry: StudyEntry; onHelp: () => void }) {
   const { patient } = entry;
   const born = patient.birth_date && say("reading.born", { date: patient.birth_date });
   return (
-    <header class="bar">
+    <header class="top">
       <a href="#/">← {say("reading.back")}</a>
       <h1>
         <span class="unseen">{say("reading.patient")}: </span>
