@@ -18,7 +18,7 @@ from scripts.web.settings import Settings, is_loopback
 COOKIE = "lumbar_session"
 #: What the page may load: only what comes from this server. WebAssembly is for the viewer's decoders.
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )

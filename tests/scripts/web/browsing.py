@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 CHROMIUM = Path("/usr/bin/chromium")
+ORTHANC_FILES = (Path("/usr/sbin/Orthanc"), Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"))
 _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
