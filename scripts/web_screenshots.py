@@ -32,7 +32,7 @@ _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 )  # fmt: skip
-_DIALOGS = {"sign": 0, "export": 1, "log": 2}  # by the buttons under the findings
+_DIALOGS = {"sign": 0, "export": 1}  # by the buttons under the findings
 
 
 def main(
@@ -59,7 +59,7 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, _server(Path(temporary)) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
-        shown = _fill(browser, url, Path(study), Path(temporary))
+        shown, signed = _fill(browser, url, Path(study), Path(temporary))
         for language in _several(languages):
             for width in _several(widths):
                 for scheme in _several(schemes):
@@ -67,7 +67,7 @@ def main(
                         viewport={"width": width, "height": _HEIGHTS_PX.get(width, width * 9 // 16)}, color_scheme=scheme
                     )
                     context.add_init_script(f"localStorage.setItem('language', '{language}')")
-                    _take(context.new_page(), url, shown, output, f"{width}-{scheme}-{language}")
+                    _take(context.new_page(), url, (shown, signed), output, f"{width}-{scheme}-{language}")
                     context.close()
         browser.close()
 
@@ -90,8 +90,8 @@ def _server(folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _fill(browser: Any, url: str, study: Path, folder: Path) -> str:
-    """Upload studies, one of which cannot be read, and sign one; the id of the study to show."""
+def _fill(browser: Any, url: str, study: Path, folder: Path) -> tuple[str, str]:
+    """Upload studies, one of which cannot be read, and sign one; the ids of the study to show and of the signed one."""
     page = browser.new_page()
     for _ in range(100):
         try:
@@ -116,9 +116,9 @@ def _fill(browser: Any, url: str, study: Path, folder: Path) -> str:
     settled = "tr:is([data-state=read], [data-state=failed])"
     page.locator(settled).nth(len(sources) - 1).wait_for(timeout=_READ_MS)
     ids = page.locator("tr[data-study]").evaluate_all("(rows) => rows.map((row) => row.dataset.study)")
-    _sign(page, url, page.locator("tr[data-state=read]").last.get_attribute("data-study"))
-    shown: str = ids[0]
-    return shown
+    signed = page.locator("tr[data-state=read]").last.get_attribute("data-study")
+    _sign(page, url, signed)
+    return ids[0], signed
 
 
 def _sign(page: Any, url: str, study: str) -> None:
@@ -142,7 +142,7 @@ def _open(page: Any, url: str, study: str) -> None:
     page.wait_for_timeout(500)
 
 
-def _take(page: Any, url: str, study: str, output: Path, name: str) -> None:
+def _take(page: Any, url: str, studies: tuple[str, str], output: Path, name: str) -> None:
     def shoot(what: str, **options: Any) -> None:
         page.screenshot(path=str(output / f"{what}-{name}.png"), **options)
 
@@ -150,7 +150,7 @@ def _take(page: Any, url: str, study: str, output: Path, name: str) -> None:
     page.wait_for_selector("tr[data-study]")
     page.wait_for_timeout(300)
     shoot("list")
-    _open(page, url, study)
+    _open(page, url, studies[0])
     shoot("reading")
     for dialog, button in _DIALOGS.items():
         page.click(f".review .row button >> nth={button}")
@@ -161,6 +161,11 @@ def _take(page: Any, url: str, study: str, output: Path, name: str) -> None:
     page.keyboard.press("?")
     page.wait_for_selector("dialog[open]")
     shoot("help")
+    _open(page, url, studies[1])
+    shoot("signed")
+    page.click(".review .row button >> nth=2")
+    page.wait_for_selector("dialog tbody tr")
+    shoot("log")
     page.keyboard.press("Escape")
     page.click(".review .row button >> nth=1")
     with page.expect_download() as waiting:

@@ -6,7 +6,7 @@ import { usePage } from "./page";
 import {
   type Change, diskName, diskReview, findingNow, open, type Saving, shifted, vertebraName, vertebraReview,
 } from "./review";
-import { moment } from "./texts";
+import { moment, percent } from "./texts";
 import {
   CORRECTED_LEVELS, type Disk, type DiskLevel, FINDINGS, type Finding, type Report, type Vertebra,
 } from "./types";
@@ -19,8 +19,6 @@ export interface PanelProps {
   onVertebra: (vertebra: Vertebra) => void;
   onChange: (change: Change) => void;
 }
-
-const percent = (share: number) => (share < 0.01 ? "<1%" : share > 0.99 ? ">99%" : `${Math.round(share * 100)}%`);
 
 export function Flags({ report, codes }: { report: Report; codes: string[] }) {
   return (

@@ -36,7 +36,7 @@ export function ReadingView({ id }: { id: string }) {
   if (!entry || !series || !review.report) {
     return (
       <>
-        <header class="top">
+        <header class="masthead">
           <a href="#/">← {say("reading.back")}</a>
           <Notice />
           <Switches />
@@ -281,7 +281,7 @@ function Header({ entry, onHelp }: { entry: StudyEntry; onHelp: () => void }) {
   const { patient } = entry;
   const born = patient.birth_date && say("reading.born", { date: patient.birth_date });
   return (
-    <header class="top">
+    <header class="masthead">
       <a href="#/">← {say("reading.back")}</a>
       <h1>
         <span class="unseen">{say("reading.patient")}: </span>

@@ -74,7 +74,7 @@ export function WorkList() {
       <a class="skip" href="#studies" onClick={(event) => (event.preventDefault(), heading.current?.focus())}>
         {say("skip")}
       </a>
-      <header class="top">
+      <header class="masthead">
         <h1>{say("title")}</h1>
         <Notice />
         <Switches />

@@ -26,3 +26,15 @@ export function moment(language: Language, iso: string): string {
     ? iso
     : new Intl.DateTimeFormat(language === "zh" ? "zh-CN" : "en-GB", { dateStyle: "medium", timeStyle: "short" }).format(at);
 }
+
+/**
+ * A probability in whole percent, as the reports write it (bundle/report/wording.py): halves go to the even number, and what
+ * is not certain is never shown as 0 or 100.
+ */
+export function percent(share: number): string {
+  const exact = 100 * share;
+  const below = Math.floor(exact);
+  const isHalf = Math.abs(exact - below - 0.5) < 1e-9;
+  const value = isHalf ? below + (below % 2) : Math.round(exact);
+  return value === 0 ? "<1%" : value === 100 ? ">99%" : `${value}%`;
+}
