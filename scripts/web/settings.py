@@ -79,7 +79,7 @@ class Settings(_Strict):
     certificate_key: Path | None = None
     data_dir: Path = Path("web-data")
     language: str = "en"
-    inference_config: tuple[str, ...] = ("configs/inference.yaml",)
+    inference_config: tuple[str, ...] = ("configs/inference.yaml", "configs/heat_maps.yaml")
     limits: Limits = Limits()
     reader: ReaderLimits = ReaderLimits()
     servers: tuple[Server, ...] = ()

@@ -16,7 +16,6 @@ from scripts.web.settings import ROOT, quiet_libraries
 
 if TYPE_CHECKING:
     from bundle.reading import LumbarReading
-    from bundle.study import Study
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def work(connection: Connection, configs: Sequence[str], language: str) -> None:
     _end_with_parent()
     quiet_libraries()
     try:
-        reading = _load(configs, language)
+        reading, heat_maps = _load(configs, language)
     except Exception as error:
         connection.send(("unable", _one_line(error)))
         return
@@ -55,7 +54,7 @@ def work(connection: Connection, configs: Sequence[str], language: str) -> None:
             job: Job = connection.recv()
         except EOFError:
             return
-        connection.send(_outcome(reading, job, connection))
+        connection.send(_outcome(reading, heat_maps, job, connection))
 
 
 def _end_with_parent() -> None:
@@ -71,7 +70,8 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _load(configs: Sequence[str], language: str) -> LumbarReading:
+def _load(configs: Sequence[str], language: str) -> tuple[LumbarReading, Any]:
+    """The reading, and what makes heat maps or None."""
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
@@ -79,37 +79,41 @@ def _load(configs: Sequence[str], language: str) -> LumbarReading:
     parser["bundle_root"] = str(ROOT)
     # The server makes page, PDF and the like itself, of what the person at the page says, when somebody asks for them.
     parser["report_writer"].update(language=language, outputs=[], dicom=None)
-    reading: LumbarReading = parser.get_parsed_content("reading")
-    return reading
+    return parser.get_parsed_content("reading"), parser.get_parsed_content("heat_maps") if "heat_maps" in parser else None
 
 
 class _Remembering:
-    """A study reader that keeps the last study, so that the viewer's images are made without reading it again."""
+    """A step of the reading that keeps its last result, for the viewer's images and heat maps."""
 
-    def __init__(self, reader: Any) -> None:
-        self.reader = reader
-        self.last: Study | None = None
+    def __init__(self, step: Any) -> None:
+        self.step = step
+        self.last: Any = None
 
-    def __call__(self, source: Path) -> Study:
+    def __call__(self, given: Any) -> Any:
         self.last = None
-        self.last = self.reader(source)
+        self.last = self.step(given)
         return self.last
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.step, name)
 
-def _outcome(reading: LumbarReading, job: Job, connection: Connection) -> tuple[str, str | None]:
+
+def _outcome(reading: LumbarReading, heat_maps: Any, job: Job, connection: Connection) -> tuple[str, str | None]:
     from bundle.report import ReportError
     from bundle.study import StudyError
     from bundle.weights import WeightsError
+    from scripts.web.heat import write_heat_maps
     from scripts.web.view import write_view
 
-    remembering = _Remembering(reading.study_reader)
-    reading.study_reader = remembering
+    studies, disks = _Remembering(reading.study_reader), _Remembering(reading.disk_classifier)
+    reading.study_reader, reading.disk_classifier = studies, disks
     try:
         for leftover in (job.report, job.view):
             shutil.rmtree(leftover, ignore_errors=True)
         reading.read(job.images, job.report, lambda step: connection.send(("step", step)))
-        assert remembering.last is not None
-        write_view(remembering.last, job.view)
+        if heat_maps is not None:
+            write_heat_maps(heat_maps(disks.step, disks.last), job.report)
+        write_view(studies.last, job.view)
         return "read", None
     except (StudyError, WeightsError, ReportError) as error:
         return "failed", _without_paths(str(error), job)
@@ -121,7 +125,7 @@ def _outcome(reading: LumbarReading, job: Job, connection: Connection) -> tuple[
         # An error's text may hold something of the patient; its kind and place do not.
         return "failed", f"Unexpected {_one_line(error)}; please report it."
     finally:
-        reading.study_reader = remembering.reader
+        reading.study_reader, reading.disk_classifier = studies.step, disks.step
 
 
 def _without_paths(message: str, job: Job) -> str:

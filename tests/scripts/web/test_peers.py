@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage, MRImageStorage, Verification
 
+from bundle.geometry import DISK_LEVELS
 from scripts.web.peers import PeerError, fetch, search, send
 from scripts.web.settings import Limits, Server
 from tests.report.orthanc import orthanc
@@ -245,6 +249,10 @@ def check_exchange(client, study):
     assert [one["here"] for one in again.json()] == [[entry["id"]]]
     base = f"/api/studies/{entry['id']}"
     assert finished(client, entry["id"])["state"] == "read"
+    files = client.get(f"{base}/report").json()["files"]
+    assert {f"heat_{level}_{view}.png" for level in DISK_LEVELS for view in ("axial", "sagittal")} <= set(files)
+    heat = Image.open(io.BytesIO(client.get(f"{base}/report/files/heat_L4-L5_axial.png").content))
+    assert heat.mode == "RGBA" and heat.size == (128, 128) and 0 < np.asarray(heat)[..., 3].max() < 255
     assert client.post(f"{base}/send", json={"target": "archive"}).status_code == 409
     assert client.post(f"{base}/sign", json={"reader": "Dr A", "revision": 0}).status_code == 200
     counts = [client.post(f"{base}/send", json={"target": target}).json()["objects"] for target in ("archive", "pacs")]

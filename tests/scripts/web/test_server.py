@@ -15,7 +15,11 @@ from pydicom import dcmread
 
 from tests.scripts.web.serving import SECRET, Page, copy_of, finished, upload, wait_until, zipped
 
-LIMITS = {"limits": {"max_upload_mb": 64, "max_unpacked_mb": 128, "max_files": 2000, "min_free_mb": 100}}
+# Without heat maps, which take longer than the reading; tests/scripts/web/test_peers.py has them.
+LIMITS = {
+    "inference_config": "configs/inference.yaml",
+    "limits": {"max_upload_mb": 64, "max_unpacked_mb": 128, "max_files": 2000, "min_free_mb": 100},
+}
 
 
 @pytest.fixture(scope="module")
