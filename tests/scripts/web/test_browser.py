@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from highdicom.sr import srread
+from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from bundle.report import coding
@@ -315,30 +316,40 @@ def test_boxes_carry_the_levels_of_the_report(view, server, reading):
     assert view.page.locator("[data-view=sagittal] .vertebra").count() == 0
 
 
-def test_a_report_without_heat_maps_says_so(view):
-    button = view.page.locator("[data-tool=heat]")
-    assert button.get_attribute("aria-disabled") == "true"
-    assert "no heat maps" in view.page.locator(f"#{button.get_attribute('aria-describedby')}").text_content()
-
-
-def test_heat_maps_lie_over_the_square_that_was_judged(view, server, reading):
-    from PIL import Image
-
+@pytest.fixture
+def report_folder(server, reading):
+    """The folder of the report's pictures without its heat maps, which come back."""
     folder = next(server.data_dir.rglob("disk_L4-L5.png")).parent
-    name = "heat_L4-L5_axial.png"
-    Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(folder / name)
-    try:
-        view.study(reading["study"])
-        view.page.keyboard.press("4")
-        view.page.keyboard.press("m")
-        view.page.wait_for_selector("[data-heat='L4-L5']")
-        heat = view.page.locator("[data-heat='L4-L5']").bounding_box()
-        square = view.page.locator("[data-view=axial] [data-roi='L4-L5']").bounding_box()
-        middles = [[box["x"] + box["width"] / 2, box["y"] + box["height"] / 2] for box in (heat, square)]
-        assert middles[0] == pytest.approx(middles[1], abs=0.5)
-        assert heat["width"] == pytest.approx(square["width"], abs=9)  # the square's outline is counted in
-    finally:
-        (folder / name).unlink()
+    kept = {path: path.read_bytes() for path in folder.glob("heat_*.png")}
+    for path in kept:
+        path.unlink()
+    yield folder
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def test_a_report_without_heat_maps_says_so(tab, reading, report_folder):
+    tab.study(reading["study"])
+    button = tab.page.locator("[data-tool=heat]")
+    assert button.get_attribute("aria-disabled") == "true"
+    assert "no heat maps" in tab.page.locator(f"#{button.get_attribute('aria-describedby')}").text_content()
+
+
+def test_heat_maps_lie_over_the_square_that_was_judged(tab, reading, report_folder):
+    heat_map = report_folder / "heat_L4-L5_axial.png"
+    Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(heat_map)
+    tab.study(reading["study"])
+    tab.page.keyboard.press("4")
+    tab.page.keyboard.press("m")
+    tab.page.wait_for_selector("[data-heat='L4-L5']")
+    heat = tab.page.locator("[data-heat='L4-L5']").bounding_box()
+    square = tab.page.locator("[data-view=axial] [data-roi='L4-L5']").bounding_box()
+    middles = [[box["x"] + box["width"] / 2, box["y"] + box["height"] / 2] for box in (heat, square)]
+    assert middles[0] == pytest.approx(middles[1], abs=0.5)
+    assert heat["width"] == pytest.approx(square["width"], abs=9)  # the square's outline is counted in
+    tab.page.keyboard.press("m")
+    tab.page.wait_for_selector("[data-heat='L4-L5']", state="detached")
+    heat_map.unlink()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -566,9 +577,7 @@ def test_a_signed_report_is_sent_to_a_server(view, signed, server, archive_serve
     assert uid in [one["study_instance_uid"] for one in search(archive_server, {})]
 
 
-def test_a_fetched_study_says_why_it_cannot_be_read(
-    tab, reading, sample_study, archive_server, tmp_path
-):
+def test_a_fetched_study_says_why_it_cannot_be_read(tab, reading, sample_study, archive_server, tmp_path):
     localizer = sorted((copy_of(sample_study, tmp_path / "study", "Fetched^One") / "01_localizer").glob("*.dcm"))
     assert send(archive_server, localizer, "LUMBARDISK") == len(localizer)
     tab.list()

@@ -39,9 +39,11 @@ export function Overlay(props: {
   other: { series: ViewSeries; index: number } | null;
 }) {
   const { image, place, document, shown } = props;
+  // On a sagittal image all five squares would overlap: there only the chosen disk has its own.
   const rois = document.disks.flatMap((disk) => {
     const roi = disk.rois[props.view];
-    return roi?.sop_instance_uid === image.sop_instance_uid ? [{ disk, roi }] : [];
+    const isHere = roi?.sop_instance_uid === image.sop_instance_uid;
+    return isHere && (props.view === "axial" || disk.level === props.selected) ? [{ disk, roi }] : [];
   });
   return (
     <>
@@ -54,7 +56,7 @@ export function Overlay(props: {
           {document.vertebrae.map((vertebra) => (
             <Boxes key={vertebra.level} {...props} level={vertebra.level} boxes={vertebra.boxes} />
           ))}
-          {rois.filter(({ disk }) => props.view === "axial" || disk.level === props.selected).map(({ disk, roi }) => (
+          {rois.map(({ disk, roi }) => (
             <polygon
               key={disk.level}
               class={`roi${disk.level === props.selected ? " selected" : ""}`}
