@@ -108,6 +108,9 @@ class Exporter:
 def _dicom_exporter(configs: Sequence[str]) -> DicomExporter:
     """As the configs of the reading declare it. MONAI's parser would load torch, which the server has no other use for."""
     declared: dict[str, Any] = {}
-    for config in configs:
-        declared |= (yaml.safe_load((ROOT / config).read_text(encoding="utf-8")) or {}).get("dicom_exporter") or {}
-    return DicomExporter(**{name: value for name, value in declared.items() if not name.startswith("_")})
+    try:
+        for config in configs:
+            declared |= (yaml.safe_load((ROOT / config).read_text(encoding="utf-8")) or {}).get("dicom_exporter") or {}
+        return DicomExporter(**{name: value for name, value in declared.items() if not name.startswith("_")})
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
+        raise ReportError(f"dicom_exporter cannot be made as {' and '.join(configs)} declare it") from None

@@ -27,6 +27,8 @@ REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'; sandbox"
 )
+_UPLOAD_PATH = "/api/studies"  # counts its own bytes as they come
+_MAX_BODY_BYTES = 1024 * 1024  # of everything else: it is held in memory
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN_PATHS = ("/login", "/login.css")
 _HEADERS = {
@@ -53,6 +55,7 @@ class Guard:
 
     - The Host header has to name this server: another site's name that was made to lead here (DNS rebinding) does not.
     - A request that changes something has to come from this server's own pages; other sites may not even look.
+    - What is held in memory is small.
     - With a token, everything but the login needs it.
 
     Args:
@@ -84,6 +87,8 @@ class Guard:
             return _problem(421, "This server is not known by that name; see allowed_hosts in configs/web.yaml.")
         if not _own_origin(scope, headers, host):
             return _problem(403, "This request comes from another site.")
+        if scope["path"] != _UPLOAD_PATH and (refusal := _too_much(headers)) is not None:
+            return refusal
         if self.settings.token and scope["path"] not in _OPEN_PATHS and not self._knows_token(headers):
             if scope["path"].startswith("/api/"):
                 return _problem(401, "A token is needed: log in again.", {"www-authenticate": "Bearer"})
@@ -134,6 +139,14 @@ def _own_origin(scope: Scope, headers: Headers, host: str) -> bool:
     if scope["method"] in _SAFE_METHODS or origin is None:
         return True
     return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
+
+
+def _too_much(headers: Headers) -> ASGIApp | None:
+    if "transfer-encoding" in headers:
+        return _problem(411, "This request has to say how long it is.")
+    if int(headers.get("content-length", 0)) > _MAX_BODY_BYTES:
+        return _problem(413, "This request is too large.")
+    return None
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

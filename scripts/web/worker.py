@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -16,6 +17,9 @@ from scripts.web.settings import ROOT, quiet_libraries
 
 if TYPE_CHECKING:
     from bundle.reading import LumbarReading
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,6 @@ def _outcome(reading: LumbarReading, heat_maps: Any, job: Job, connection: Conne
     from bundle.report import ReportError
     from bundle.study import StudyError
     from bundle.weights import WeightsError
-    from scripts.web.heat import write_heat_maps
     from scripts.web.view import write_view
 
     studies, disks = _Remembering(reading.study_reader), _Remembering(reading.disk_classifier)
@@ -112,7 +115,7 @@ def _outcome(reading: LumbarReading, heat_maps: Any, job: Job, connection: Conne
             shutil.rmtree(leftover, ignore_errors=True)
         reading.read(job.images, job.report, lambda step: connection.send(("step", step)))
         if heat_maps is not None:
-            write_heat_maps(heat_maps(disks.step, disks.last), job.report)
+            _add_heat_maps(heat_maps, disks, job)
         write_view(studies.last, job.view)
         return "read", None
     except (StudyError, WeightsError, ReportError) as error:
@@ -126,6 +129,16 @@ def _outcome(reading: LumbarReading, heat_maps: Any, job: Job, connection: Conne
         return "failed", f"Unexpected {_one_line(error)}; please report it."
     finally:
         reading.study_reader, reading.disk_classifier = studies.step, disks.step
+
+
+def _add_heat_maps(heat_maps: Any, disks: _Remembering, job: Job) -> None:
+    """They come on top: a reading is not given up for want of them."""
+    from scripts.web.heat import write_heat_maps
+
+    try:
+        write_heat_maps(heat_maps(disks.step, disks.last), job.report)
+    except Exception as error:
+        _log.warning("study %s: no heat maps (%s)", job.study, _one_line(error))
 
 
 def _without_paths(message: str, job: Job) -> str:

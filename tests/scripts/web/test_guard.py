@@ -101,3 +101,10 @@ def test_bound_to_every_address_it_answers_to_addresses_and_to_allowed_names_alo
 def test_a_question_that_does_not_fit_is_answered_without_repeating_it(client):
     answer = client.post("/api/studies/search", json={"query": "Geheimnis", "limit": "Geheimnis"})
     assert answer.status_code == 422 and "Geheimnis" not in answer.text and answer.json()["detail"].startswith("limit: ")
+
+
+def test_only_an_upload_may_be_large(client):
+    large = {"query": "x" * (1 << 20)}
+    assert client.post("/api/studies/search", json=large).status_code == 413
+    chunks = (b"x" * 1000 for _ in range(3))
+    assert client.post("/api/studies/search", content=chunks).status_code == 411
