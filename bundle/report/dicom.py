@@ -51,10 +51,20 @@ class DicomExporter:
     def __call__(
         self, document: Mapping[str, Any], sources: Iterable[str | Path], files: Mapping[str, bytes] | None = None
     ) -> dict[str, bytes]:
+        """As ``make``; but where nothing can be made, the log says why, so that a reading is not lost with its objects."""
+        try:
+            return self.make(document, sources, files)
+        except ReportError as error:
+            _log.warning("no DICOM objects: %s", error)
+            return {}
+
+    def make(
+        self, document: Mapping[str, Any], sources: Iterable[str | Path], files: Mapping[str, bytes] | None = None
+    ) -> dict[str, bytes]:
         """The objects by their place in the report's folder; none where the study is not DICOM.
 
-        An overlay that cannot be made (an image cannot be decoded, or its header does not allow it) is left out, and so is
-        all of it where highdicom is not installed; the log says so.
+        An overlay that cannot be made (an image cannot be decoded, or its header does not allow it) is left out, and the log
+        says so.
 
         Args:
             document: ``report.json``, valid; with a review where there is one.
@@ -64,16 +74,15 @@ class DicomExporter:
 
         Raises:
             StudyError: a source is not there.
-            ReportError: the structured report cannot be made of these images' headers.
+            ReportError: highdicom is not installed, or the structured report cannot be made of these images' headers.
         """
         from bundle.report.evidence import find_evidence, quiet
 
         evidence = find_evidence(document, sources)
         if not evidence.images:
             return {}
-        if not has_highdicom():
-            _log.warning("no DICOM objects: they need highdicom, which is not installed here")
-            return {}
+        if find_spec("highdicom") is None:
+            raise ReportError("they need highdicom, which needs pydicom 3; install it, or leave out this output")
         with quiet():
             objects = self._objects(document, evidence, (files or {}).get(_PDF))
             return {f"{DICOM_FOLDER}/{name}.dcm": as_bytes(made) for name, made in objects.items()}
@@ -90,7 +99,7 @@ class DicomExporter:
         try:
             objects: dict[str, Dataset] = {"sr": structured_report(document, evidence, series["sr"], self.organization)}
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise ReportError(f"no structured report can be made of these images ({type(error).__name__})") from error
+            raise ReportError(f"the images' headers allow no structured report ({type(error).__name__})") from error
         if self.presentation_states:
             objects |= _if_possible(
                 "ps", lambda: presentation_states(document, marked_images(document, evidence), series["ps"])
@@ -132,23 +141,16 @@ def export_dicom(
     """
     place = Path(folder)
     check(document)
-    if not has_highdicom():
-        raise ReportError("DICOM objects need highdicom, which needs pydicom 3; install it")
     try:
         if pdf is None and (place / _PDF).is_file():
             pdf = (place / _PDF).read_bytes()
-        contents = (exporter or DicomExporter())(document, sources, {} if pdf is None else {_PDF: pdf})
+        contents = (exporter or DicomExporter()).make(document, sources, {} if pdf is None else {_PDF: pdf})
         if not contents:
             return ()
         replace_folder(place / DICOM_FOLDER, {Path(name).name: content for name, content in contents.items()})
     except OSError as error:
         raise ReportError(f"{place / DICOM_FOLDER} cannot be written: {error.strerror or error}") from error
     return tuple(sorted(place / name for name in contents))
-
-
-def has_highdicom() -> bool:
-    """Whether DICOM objects can be made here: not in an environment with pydicom 2, such as MONAI Label's."""
-    return find_spec("highdicom") is not None
 
 
 def as_bytes(made: Dataset) -> bytes:

@@ -59,8 +59,7 @@ def build(
         raise ReportError(
             f"a report has the disks {', '.join(DISK_LEVELS)}, not {', '.join(d.level for d in disks) or 'none'}"
         )
-    chosen = [series for series in (study.sagittal, study.axial) if series is not None]
-    in_space = any(image.plane is not None for series in chosen for image in series.images)
+    in_space = has_patient_space(study)
     return {
         "schema_version": SCHEMA_VERSION,
         "study": {"name": study.name, "study_instance_uid": study.study_instance_uid},
@@ -74,6 +73,12 @@ def build(
         "flags": _once((*study.flags, *flags)),
         "model": {"version": str(model["version"]), "weights_sha256": dict(model["weights_sha256"])},
     }
+
+
+def has_patient_space(study: Study) -> bool:
+    """Whether the study's own images say where they lie; a step may have given a picture a plane of its own making."""
+    chosen = [series for series in (study.sagittal, study.axial) if series is not None]
+    return any(image.plane is not None for series in chosen for image in series.images)
 
 
 def validate(document: Mapping[str, Any]) -> None:
@@ -160,7 +165,7 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
         "normal_lps": None if disk is None else _numbers(disk.normal_lps, 5),
         "height_mm": None if disk is None else _number(disk.height_mm, 1),
         "axial_sop_instance_uids": [m.image.sop_instance_uid for m in reading.matches],
-        "rois": {"axial": _roi(reading.axial), "sagittal": _roi(reading.sagittal)},
+        "rois": {"axial": _roi(reading.axial, in_space), "sagittal": _roi(reading.sagittal, in_space)},
         "probabilities": None if shares is None else {name: _number(share, 4) for name, share in shares.items()},
         "finding": reading.finding,
         "views": list(reading.views),
@@ -168,13 +173,12 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
     }
 
 
-def _roi(roi: DiskRoi | None) -> dict[str, Any] | None:
+def _roi(roi: DiskRoi | None, in_space: bool) -> dict[str, Any] | None:
     if roi is None:
         return None
     image = roi.images[len(roi.images) // 2]
     corners_lps_mm = roi.plane.to_patient(plane_corners_px(roi.plane.shape))
     corners_px = image_plane(image).to_pixel(corners_lps_mm)
-    in_space = image.plane is not None
     return {
         "sop_instance_uid": image.sop_instance_uid,
         "corners_px": [_numbers(corner, 2) for corner in corners_px],

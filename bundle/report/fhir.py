@@ -19,7 +19,7 @@ from bundle.report import coding
 from bundle.report.coding import Coded
 from bundle.report.review import FinalDisk, FinalReading, final_reading
 from bundle.report.texts import Texts
-from bundle.report.wording import DiskWords, Wording, wording
+from bundle.report.wording import DiskWords, Wording, person_name, wording
 
 PRIVATE_SYSTEM = "urn:lumbar-disk-bundle:codes"
 _SYSTEMS = {
@@ -140,7 +140,7 @@ class _Writer:
             report["effectiveDateTime"] = self.origin.study_date
         if self.final.signed:
             report["issued"] = self.final.signed_at
-            report["resultsInterpreter"] = [{"display": self.final.reader}]
+            report["resultsInterpreter"] = [{"display": person_name(self.final.reader)}]
         if self.has_study:
             report["imagingStudy"] = [self._reference("ImagingStudy", "imaging-study")]
         return report
@@ -172,7 +172,8 @@ class _Writer:
             observation["derivedFrom"] = [self._reference("ImagingStudy", "imaging-study")]
         notes = [{"text": words.sentence}]
         if disk.comment:
-            notes.append({"text": disk.comment, **({"authorString": self.final.reader} if self.final.reader else {})})
+            author = {"authorString": person_name(self.final.reader)} if self.final.reader else {}
+            notes.append({"text": disk.comment, **author})
         return observation | {"note": notes, "component": self._components(entry, disk)}
 
     def _value(self, disk: FinalDisk, words: DiskWords) -> dict[str, Any]:
@@ -185,7 +186,8 @@ class _Writer:
     def _components(self, entry: Mapping[str, Any], disk: FinalDisk) -> list[dict[str, Any]]:
         components = []
         for name, share in (entry["probabilities"] or {}).items():
-            components.append(self._component(coding.PROBABILITIES[name], valueQuantity=_quantity(share, coding.NO_UNITS)))
+            value = _quantity(round(100 * share, 2), coding.UNITS["_percent"])
+            components.append(self._component(coding.PROBABILITIES[name], valueQuantity=value))
         for quantity in coding.quantities(entry):
             components.append(self._component(quantity.name, valueQuantity=_quantity(quantity.value, quantity.unit)))
         if self.final.status != "machine":
@@ -270,7 +272,7 @@ class _Writer:
 
 
 def _quantity(value: float, unit: Coded) -> dict[str, Any]:
-    return {"value": value, "unit": unit.meaning, "system": _UCUM, "code": unit.value}
+    return {"value": value, "unit": unit.value, "system": _UCUM, "code": unit.value}
 
 
 def _absent(reason: str) -> dict[str, str]:

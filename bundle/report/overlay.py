@@ -113,14 +113,12 @@ def _disk_marks(document: Mapping[str, Any], evidence: Evidence) -> Iterator[tup
     for disk, final in zip(document["disks"], final_reading(document).disks, strict=True):
         levels[disk["level"]] = final.level
         words = finding_words(disk, final)
-        view = "axial" if disk["rois"]["axial"] is not None else "sagittal"
-        roi = disk["rois"][view]
+        roi = disk["rois"]["axial"]  # the sagittal squares overlap one another: they would hide what they frame
         place = None if roi is None else evidence.place(roi["sop_instance_uid"])
         outline = None if place is None else inside(roi["corners_px"], place.shape)
         if outline is not None:
-            top = float(outline[:, 1].min())
-            at = (_center(outline)[0], top * 0.94)
-            yield roi["sop_instance_uid"], Mark("DISKS", words if view == "axial" else "", at, outline=outline)
+            at = (_center(outline)[0], float(outline[:, 1].min()) * 0.94)
+            yield roi["sop_instance_uid"], Mark("DISKS", words, at, outline=outline)
         if disk["center_lps_mm"] is not None:
             yield from _beside(words, np.asarray(disk["center_lps_mm"]), sagittal, evidence)
     judged = {disk["rois"]["axial"]["sop_instance_uid"] for disk in document["disks"] if disk["rois"]["axial"]}

@@ -111,7 +111,7 @@ def _sagittal_figure(
     return figure
 
 
-def disk_picture(reading: DiskReading, dpi: float) -> bytes | None:
+def disk_picture(reading: DiskReading, dpi: float, in_space: bool = True) -> bytes | None:
     """PNG of a disk: its best axial slice with the ROI, and its sagittal ROI; whichever there is.
 
     The axial slice is seen from the feet, the patient's right on the image's left.
@@ -119,6 +119,7 @@ def disk_picture(reading: DiskReading, dpi: float) -> bytes | None:
     Args:
         reading: of the disk.
         dpi: pixels an inch; each image area is 3.7 inches on its longer side.
+        in_space: whether the study has a patient space; sides and millimetres of a plain image are not known.
 
     Returns:
         None if the disk has neither.
@@ -131,7 +132,7 @@ def disk_picture(reading: DiskReading, dpi: float) -> bytes | None:
     if axial is not None:
         panels.append(_axial_panel(axial, reading))
     if reading.sagittal is not None:
-        panels.append(_roi_panel(reading.sagittal))
+        panels.append(_roi_panel(reading.sagittal, in_space))
     if not panels:
         return None
     figure, axes = _figure(panels, _DISK_IN, reading.level)
@@ -193,12 +194,10 @@ def _axial_panel(image: StudyImage, reading: DiskReading) -> _Panel:
     return _Panel(resample_plane(pixels, plane, view), view, _window(pixels, True), True)
 
 
-def _roi_panel(roi: DiskRoi) -> _Panel:
+def _roi_panel(roi: DiskRoi, oriented: bool) -> _Panel:
     middle = len(roi.images) // 2
-    image = roi.images[middle]
-    oriented = image.plane is not None
     shown = roi.pixels[middle]
-    return _Panel(shown, roi.plane, _window(shown if oriented else image.load_pixels(), oriented), oriented)
+    return _Panel(shown, roi.plane, _window(shown if oriented else roi.images[middle].load_pixels(), oriented), oriented)
 
 
 def _window(pixels: NDArray[np.float32], oriented: bool) -> tuple[float, float]:

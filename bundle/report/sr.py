@@ -3,7 +3,8 @@
 Each disk is a measurement group (TID 1410 with the ROI as an image region, TID 1501 where no image can be referred to) with
 its level in SNOMED CT, its finding, the probabilities, the measurements and the flags; each vertebra another. Where a person
 has reviewed the reading, "Finding" and finding site are the person's, and the machine's stand beside them. Only a signed
-report is VERIFIED.
+report is VERIFIED. There is no image library (it is optional): it would put pages of image headers before the findings in
+every viewer that shows the tree as text; the images that were read are in the evidence.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import highdicom.sr as hd
 import numpy as np
-from highdicom.sr.utils import find_content_items
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DT
@@ -50,15 +51,14 @@ def structured_report(
         UNVERIFIED, or VERIFIED with the reader's name and time where the review is signed.
     """
     reading = final_reading(document)
-    groups = [*_disk_groups(document, evidence, reading), *_vertebra_groups(document, evidence, reading)]
     report = hd.MeasurementReport(
         observation_context=_observers(document, reading),
         procedure_reported=codes.cid100.MRIUnspecifiedBodyRegion,
-        imaging_measurements=groups,
+        imaging_measurements=[*_disk_groups(document, evidence, reading), *_vertebra_groups(document, evidence, reading)],
         title=codes.cid7021.ImagingMeasurementReport,
-        referenced_images=_library(evidence, groups),
     )
     report[0].ContentSequence.append(_study_remarks(document, reading))
+    _name_every_value(report[0])
     verifier = organization or str(evidence.headers[0].get("InstitutionName", "")) or "unknown"
     sr = hd.Comprehensive3DSR(
         evidence=evidence.headers,
@@ -76,13 +76,25 @@ def structured_report(
     return sr
 
 
+def _name_every_value(item: Dataset) -> None:
+    """Containers of SEPARATE items: viewers would run CONTINUOUS ones together as prose, numbers without their names."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", []):
+        _name_every_value(child)
+
+
+def _said(reader: str, words: str) -> str:
+    return f"{' '.join(reader.replace('^', ' ').split()) or 'Reader'}: {words}"
+
+
 def _code(coded: Coded) -> hd.CodedConcept:
     return hd.CodedConcept(coded.value, coded.scheme, coded.meaning)
 
 
 def _person(name: str) -> str:
     """A reader's name as a DICOM person name: a name without ``^`` is one of the family-name component."""
-    return name.replace("\\", " ").replace("=", " ").strip()
+    return name.replace("\\", " ").replace("=", " ").strip() or "unknown"
 
 
 def _date_time(iso: str) -> DT:
@@ -123,9 +135,7 @@ def _observers(document: Mapping[str, Any], reading: FinalReading) -> hd.Observa
     )
     if not reading.reader:
         return hd.ObservationContext(observer_device_context=device)
-    person = hd.ObserverContext(
-        codes.cid270.Person, hd.PersonObserverIdentifyingAttributes(name=_person(reading.reader) or "unknown")
-    )
+    person = hd.ObserverContext(codes.cid270.Person, hd.PersonObserverIdentifyingAttributes(name=_person(reading.reader)))
     return hd.ObservationContext(observer_person_context=person, observer_device_context=device)
 
 
@@ -136,19 +146,6 @@ def _algorithm(document: Mapping[str, Any]) -> hd.AlgorithmIdentification:
         version=str(model["version"]),
         parameters=[f"weights of {name}: SHA-256 {value}" for name, value in model["weights_sha256"].items()],
     )
-
-
-def _library(evidence: Evidence, groups: Sequence[Any]) -> list[Any] | None:
-    """The images that hold a region, for TID 1600; None where one lacks what TID 1604 requires.
-
-    The others are in the evidence, but not here, where each would add a page to the report that a viewer shows.
-    """
-    sources = (find_content_items(g[0], value_type=hd.ValueTypeValues.IMAGE, recursive=True) for g in groups)
-    uids = dict.fromkeys(item.referenced_sop_instance_uid for items in sources for item in items)
-    headers = [evidence.images[uid].header for uid in uids]
-    needed = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness")
-    complete = all(header.get(name) is not None for header in headers for name in needed)
-    return headers if headers and complete else None
 
 
 def _disk_groups(document: Mapping[str, Any], evidence: Evidence, reading: FinalReading) -> Iterator[Any]:
@@ -165,13 +162,15 @@ def _disk_groups(document: Mapping[str, Any], evidence: Evidence, reading: Final
             site=coding.level_of_disk(final.level),
             measurements=_disk_measurements(disk, matches),
             evaluations=_disk_evaluations(disk, final, reading.status != "machine"),
-            comments=[*comments, *([f"{reading.reader or 'Reader'}: {final.comment}"] if final.comment else [])],
+            comments=[*comments, *([_said(reading.reader, final.comment)] if final.comment else [])],
         )
 
 
 def _disk_measurements(disk: Mapping[str, Any], matches: Mapping[str, Any]) -> list[hd.Measurement]:
     shares = disk["probabilities"] or {}
-    found = [coding.Quantity(coding.PROBABILITIES[name], share, coding.NO_UNITS) for name, share in shares.items()]
+    # In percent: viewers show the unit's code behind the number, and a bare "1" reads as another number.
+    percent = coding.UNITS["_percent"]
+    found = [coding.Quantity(coding.PROBABILITIES[name], round(100 * share, 2), percent) for name, share in shares.items()]
     found += coding.quantities(disk)
     best = matches.get(disk["axial_sop_instance_uids"][0]) if disk["axial_sop_instance_uids"] else None
     if best is not None and best["distance_mm"] is not None:
@@ -265,7 +264,7 @@ def _study_remarks(document: Mapping[str, Any], reading: FinalReading) -> hd.Con
         items += hd.QualitativeEvaluation(_code(coding.FLAG), _code(coding.flag_code(flag)))
         items.append(_text(texts.flag(flag, "study")))
     if reading.comment:
-        items.append(_text(f"{reading.reader or 'Reader'}: {reading.comment}"))
+        items.append(_text(_said(reading.reader, reading.comment)))
     container.ContentSequence = hd.ContentSequence(items)
     return container
 

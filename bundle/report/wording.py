@@ -85,7 +85,7 @@ def wording(document: Mapping[str, Any], texts: Texts) -> Wording:
         ReportError: the texts lack an entry.
     """
     final = final_reading(document)
-    words = {"reader": _person_name(final.reader), "time": _time(final.signed_at)}
+    words = {"reader": person_name(final.reader), "time": _time(final.signed_at)}
     slices = document["axial_slices"]
     counts = {"slices": len(slices), "matched": sum(s["level"] is not None for s in slices)}
     flags = [texts.flag(code, "study") for code in document["flags"]]
@@ -125,6 +125,15 @@ def percent(share: float, texts: Texts) -> str:
     return texts.say("page.percent", value=value)
 
 
+def person_name(reader: str) -> str:
+    """A name as people write it; DICOM parts the components of one by carets.
+
+    >>> person_name("Li^Ming")
+    'Li Ming'
+    """
+    return " ".join(part for part in reader.split("^") if part)
+
+
 def listed(parts: Sequence[str], texts: Texts) -> str:
     """Words as a list of the language.
 
@@ -135,11 +144,6 @@ def listed(parts: Sequence[str], texts: Texts) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return texts.say("join.list").join(parts[:-1]) + texts.say("join.last") + parts[-1]
-
-
-def _person_name(reader: str) -> str:
-    """A name as people write it; DICOM parts the components of one by carets."""
-    return " ".join(part for part in reader.split("^") if part)
 
 
 def _time(signed_at: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from bundle.disks.types import DiskReading, SliceMatch
 from bundle.geometry import Vertebra
 from bundle.report.dicom import DicomExporter
-from bundle.report.document import build, validate
+from bundle.report.document import build, has_patient_space, validate
 from bundle.report.errors import ReportError
 from bundle.report.exports import DOCUMENT, PAGE, Report, check_outputs, picture_file, read_origin, render
 from bundle.report.pictures import disk_picture, sagittal_picture, slices_picture
@@ -80,7 +80,7 @@ class ReportWriter:
         document = build(study, vertebrae, matches, disks, flags, model)
         validate(document)
         pictures = {"sagittal": sagittal_picture(study, vertebrae, disks, self.dpi)}
-        pictures |= {disk.level: disk_picture(disk, self.dpi) for disk in disks}
+        pictures |= {disk.level: disk_picture(disk, self.dpi, has_patient_space(study)) for disk in disks}
         pictures["axial_slices"] = slices_picture(study, vertebrae, matches, self.dpi)
         shown = {name: png for name, png in pictures.items() if png is not None}
         sources = _sources(study)

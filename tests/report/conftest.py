@@ -140,7 +140,8 @@ def plain_reading(reading: Reading) -> Reading:
         # The disk's sagittal square with its sides along the picture's, a pixel being a millimetre.
         center = source.plane.to_pixel(disk.sagittal.plane.center_lps_mm)
         square = square_plane(made.to_patient(center), made.row_direction, made.column_direction, 30.0, 128)
-        roi = RoiCropper(size_px=128).cut(image, made, square)
+        # As in a real reading, the ROI's picture has the plane that was made for it.
+        roi = RoiCropper(size_px=128).cut(replace(image, plane=made), made, square)
         disks.append(
             judged(DiskReading(disk.level, disk.disk, sagittal=roi, flags=("no_patient_space",)), SHARES[disk.level])
         )

@@ -99,14 +99,24 @@ def test_nothing_of_the_patient_reaches_the_log(sample_reading, tmp_path, caplog
     assert "secret" not in printed.lower()
 
 
-def test_without_highdicom_a_reading_goes_on_and_an_export_says_what_is_missing(
-    sample_reading, tmp_path, monkeypatch, caplog
-):
+def test_without_highdicom_a_reading_goes_on_and_an_export_is_refused(sample_reading, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(dicom, "find_spec", lambda name: None)
     assert DicomExporter()(sample_reading.document, [sample_reading.source]) == {}
     assert "highdicom" in caplog.text
     with pytest.raises(ReportError, match="need highdicom"):
         export_dicom(sample_reading.document, [sample_reading.source], tmp_path)
+
+
+def test_images_of_an_unknown_kind_do_not_stop_a_reading(sample_reading, tmp_path, caplog):
+    def change(ds):
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.3.4"
+
+    source = copy_study(sample_reading.source, tmp_path / "in", change)
+    assert DicomExporter()(sample_reading.document, [source]) == {}
+    assert "no structured report" in caplog.text
+    with pytest.raises(ReportError, match="no structured report"):
+        export_dicom(sample_reading.document, [source], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_importing_the_report_loads_no_highdicom(root):

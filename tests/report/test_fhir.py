@@ -89,7 +89,7 @@ def test_each_disk_has_its_level_finding_probabilities_and_height(document):
     for name, share in entry["probabilities"].items():
         (part,) = component(disk, coding.PROBABILITIES[name])
         assert part["valueQuantity"] == {
-            "value": share, "unit": "no units", "system": "http://unitsofmeasure.org", "code": "1",
+            "value": round(100 * share, 2), "unit": "%", "system": "http://unitsofmeasure.org", "code": "%",
         }  # fmt: skip
     heights = [c["valueQuantity"] for c in disk["component"] if c.get("valueQuantity", {}).get("code") == "mm"]
     assert [h["value"] for h in heights] == [entry["height_mm"]]

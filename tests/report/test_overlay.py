@@ -43,6 +43,16 @@ def test_words_say_level_finding_and_probability_or_whose_word_it_is(sample_read
     assert [m.words for m in reviewed["L4-L5"].marks] == ["L4-L5 Normal (by the reader)"]
 
 
+def test_without_an_axial_roi_a_disk_has_its_words_on_the_sagittal_image_and_no_outline(sample_reading, evidence):
+    document = sample_reading.document
+    for disk in document["disks"]:
+        disk["rois"]["axial"] = None
+    shown = shown_images(document, evidence)
+    assert list(shown) == ["sagittal"]
+    disks = [mark for mark in shown["sagittal"].marks if mark.layer == "DISKS"]
+    assert len(disks) == 5 and all(mark.outline is None for mark in disks)
+
+
 def test_slices_that_belong_to_no_disk_are_not_marked(sample_reading, evidence):
     document = sample_reading.document
     marked = {image.place.uid for image in marked_images(document, evidence)}

@@ -110,7 +110,9 @@ def test_a_plain_image_keeps_its_greys_and_has_no_letters(plain_reading):
     assert near(picture, BLUE).any() and not near(picture, YELLOW).any()
     margin = 20  # pixels: the frame that would hold the letters
     assert picture[:margin].max() == 0 and picture[:, :margin].max() == 0
-    assert disk_picture(plain_reading.disks[0], 50) is not None
+    disk = opened(disk_picture(plain_reading.disks[0], 80, in_space=False))
+    assert disk[-margin:].max() == 0 and disk[:, -margin:].max() == 0  # no letter, and no bar of 20 mm
+    assert opened(disk_picture(plain_reading.disks[0], 80))[-margin:].max() > 0
 
 
 def test_a_blank_image_can_be_shown(reading):

@@ -89,7 +89,7 @@ def test_every_disk_has_its_level_finding_and_probabilities(report, read_study):
         assert group.finding_type == hd.CodedConcept(*coding.FINDINGS[disk["finding"]])
         found = numbers(group)
         for name, share in disk["probabilities"].items():
-            assert found[f"p-{name}"] == (pytest.approx(share), "1")
+            assert found[f"p-{name}"] == (pytest.approx(100 * share), "%")
         assert found["height"] == (pytest.approx(disk["height_mm"]), "mm")
         assert evaluations(group)["RDE1518"] == coding.MORPHOLOGY[disk["finding"]].value
 
@@ -103,7 +103,14 @@ def test_dsrdump_prints_every_disk_level_and_probability(report, read_study):
         assert coding.DISKS[disk["level"]].meaning in block
         for name, share in disk["probabilities"].items():
             (value,) = re.findall(rf'\(p-{name},99LUMBARDISK,"[^"]*"\)="([^"]*)"', block)
-            assert float(value) == pytest.approx(share)
+            assert float(value) == pytest.approx(100 * share)
+
+
+def test_a_viewer_shows_every_number_with_its_name(report, tmp_path):
+    subprocess.run([program("dsr2html"), str(report[0]), str(tmp_path / "sr.html")], check=True, capture_output=True)
+    text = re.sub(r"<[^>]+>|\s+", " ", (tmp_path / "sr.html").read_text(encoding="utf-8"))
+    assert len(re.findall(r"Probability of a bulge: +\d+(\.\d+)? %", text)) == len(DISK_LEVELS)
+    assert text.count("Finding:") >= len(DISK_LEVELS)
 
 
 def test_regions_are_the_rois_on_the_images_they_came_from(report, read_study):
@@ -195,11 +202,11 @@ def test_a_reviewed_report_keeps_the_machines_and_the_persons_word(reviewed, sam
     found = evaluations(changed)
     assert (found["machine-finding"], found["reader-finding"]) == (machine["L4-L5"], "normal")
     assert found["RDE1518"] == "morph-normal"
-    assert f"{SIGNED['reader']}: Annulus intact." in comments(changed)
+    assert "李 明: Annulus intact." in comments(changed)
     confirmed = evaluations(group_of(reviewed, "disk L5-S1"))
     assert confirmed["confirmed"] == coding.YES.value and "reader-finding" not in confirmed
     assert evaluations(group_of(reviewed, "disk L1-L2"))["confirmed"] == coding.NO.value
-    assert f"{SIGNED['reader']}: Compare with 2019." in [e.value for e in reviewed.iterall() if e.keyword == "TextValue"]
+    assert "李 明: Compare with 2019." in [e.value for e in reviewed.iterall() if e.keyword == "TextValue"]
 
 
 def test_a_renamed_vertebra_moves_the_disk_and_keeps_the_machines_name(sample_reading, tmp_path):
@@ -273,7 +280,7 @@ def test_without_a_frame_of_reference_such_a_region_is_left_out_and_says_why(tmp
     sr = report_of(document, tmp_path / "in", tmp_path / "out")
     group = group_of(sr, "disk L4-L5")
     assert not sr.content.get_planar_roi_measurement_groups()
-    assert numbers(group)["p-bulge"] == (0.7, "1")
+    assert numbers(group)["p-bulge"] == (70.0, "%")
     assert any("cannot be referred to" in comment for comment in comments(group))
 
 
