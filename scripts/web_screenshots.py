@@ -27,7 +27,7 @@ from bundle.phantom.dicom import write_study
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEIGHTS_PX = {1366: 768, 2560: 1440}
-_READ_MS = 300_000
+_READ_MS = 1_200_000
 _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
@@ -42,6 +42,7 @@ def main(
     languages: Sequence[str] | str = "en",
     study: str = str(_ROOT / "docs" / "sample-study"),
     chromium: str = "/usr/bin/chromium",
+    **settings: Any,
 ) -> None:
     """Take the pictures.
 
@@ -52,12 +53,17 @@ def main(
         languages: of the page.
         study: folder that the reading view shows.
         chromium: the browser.
+        settings: of the server, such as ``--inference_config configs/inference.yaml`` (no heat maps, which take time).
     """
     from playwright.sync_api import sync_playwright
 
     output = Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary, _server(Path(temporary)) as url, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        _server(Path(temporary), settings) as url,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
         shown, signed = _fill(browser, url, Path(study), Path(temporary))
         for language in _several(languages):
@@ -77,12 +83,13 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def _server(folder: Path, settings: dict[str, Any]) -> Iterator[str]:
     """The page on a free port of loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "scripts.web", "--port", str(port), "--data_dir", str(folder / "data")]
+    command += [f"--{key}={value}" for key, value in settings.items()]
     with subprocess.Popen(command, cwd=_ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"}) as process:
         try:
             yield f"http://127.0.0.1:{port}"
