@@ -58,7 +58,7 @@ class Page:
                 cwd=self.root, stdout=log, stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
             )  # fmt: skip
-        wait_until(lambda: self.answers() or self.process.poll() is not None, 60)
+        wait_until(lambda: self.answers() or self.process.poll() is not None, 120)
         assert self.process.poll() is None, self.log()
         return self
 
@@ -120,7 +120,7 @@ def upload(client, *files: tuple[str, bytes]):
     )
 
 
-def finished(client, study: str, seconds: float = 120) -> dict:
+def finished(client, study: str, seconds: float = 300) -> dict:
     """The study's entry once it is read or failed."""
 
     def done():

@@ -54,7 +54,7 @@ def test_every_answer_has_the_policy_and_is_not_kept(client, path):
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'" and "unsafe-inline" not in policy["script-src"] + policy["style-src"]
     assert policy["frame-ancestors"] == "'none'"
-    assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+    assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == ("no-cache" if path.startswith("/static/") else "no-store")
 
 

@@ -75,7 +75,7 @@ def ten(page, client, sample_study, tmp_path_factory):
         listener.start()
     with ThreadPoolExecutor(10) as pool:
         ids = list(pool.map(lambda content: queue(client, content)[0], contents))
-    entries = [finished(client, one, 180) for one in ids]
+    entries = [finished(client, one) for one in ids]
     done.set()
     listeners[1].join()
     print(f"ten studies: at most {most[0]:.0f} MB")
