@@ -65,7 +65,8 @@ function DiskCard(props: PanelProps & { disk: Disk; fixed: boolean }) {
   const changed = mine.finding !== null && mine.finding !== disk.finding;
   const called = diskName(review, disk.level);
   const text = finding ? say(`finding.${finding}`) : say("findings.not_judged");
-  const share = finding && disk.probabilities?.[finding];
+  // The machine's probability stands beside its own finding only, not beside another one of the reader's.
+  const share = finding && finding === disk.finding ? disk.probabilities?.[finding] : null;
   const card = useRef<HTMLElement>(null);
   const begun = useRef(false);
   useEffect(() => {
