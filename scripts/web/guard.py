@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from scripts.web.settings import Settings, is_loopback
 
 COOKIE = "lumbar_session"
-#: What the page may load: only what comes from this server. WebAssembly is for the viewer's decoders.
+#: What the page may load: only what comes from this server.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
