@@ -4,11 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check install clean
+.PHONY: demo web viewer test check install clean
 
 demo: $(INSTALLED) ## read the sample study
 	$(BIN)/python -m monai.bundle run --config_file configs/inference.yaml --output_dir out
 	@echo "Open out/sample-study/report.html in a browser."
+
+web: $(INSTALLED) ## the page: upload, read and sign studies in a browser
+	$(BIN)/python -m scripts.web
+
+viewer: ## the browser's side of the page, rebuilt from its source; needs Node 20.19 or later, the built files are committed
+	cd scripts/web/viewer && npm ci --no-audit --no-fund && npm test && npm run build
 
 test: $(INSTALLED) ## the whole test suite
 	$(BIN)/python -m pytest

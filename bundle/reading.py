@@ -15,13 +15,11 @@ from bundle.disks.transforms import find_disks
 from bundle.disks.types import DiskReading
 from bundle.geometry import Vertebra
 from bundle.report import ReportError
+from bundle.steps import STEPS
 from bundle.study import Series, Study, StudyError, find_studies
 from bundle.weights import WeightsError, sha256_of
 
 _log = logging.getLogger(__name__)
-
-#: What each step does, as the progress bar says it.
-STEPS: tuple[str, ...] = ("reading files", "vertebrae", "slices and ROIs", "disks", "report")
 
 
 @dataclass(frozen=True)

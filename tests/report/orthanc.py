@@ -26,8 +26,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[str]:
-    """URL of the DICOMweb service of an Orthanc that keeps its files in ``folder``."""
+def orthanc(folder: Path, dicom_port: int | None = None) -> Iterator[str]:
+    """URL of the DICOMweb service of an Orthanc that keeps its files in ``folder``; with ``dicom_port`` a DICOM node too."""
     binary = program("Orthanc")
     if not _PLUGIN.is_file():
         pytest.skip("orthanc-dicomweb is not installed (see .ci/run)")
@@ -38,7 +38,10 @@ def orthanc(folder: Path) -> Iterator[str]:
         "IndexDirectory": str(folder / "store"),
         "HttpPort": port,
         "RemoteAccessAllowed": False,
-        "DicomServerEnabled": False,
+        "DicomServerEnabled": dicom_port is not None,
+        "DicomPort": dicom_port or 0,
+        "DicomAet": "ORTHANC",
+        "DicomCheckCalledAet": True,
         "StorageCompression": False,
         "Plugins": [str(_PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},

@@ -1,0 +1,1 @@
+"""The page: a local web application on which a radiologist uploads, reads and signs studies."""
