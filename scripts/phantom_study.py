@@ -1,6 +1,6 @@
 """Writes digital lumbar spines as DICOM studies, each with its truth.
 
-python -m scripts.phantom_study --output_dir docs/sample-study --seed 75
+python -m scripts.phantom_study --output_dir docs/sample-study --seed 514
 python -m scripts.phantom_study --output_dir studies --seed 100 --count 20 --vendor any
 python -m scripts.phantom_study --output_dir studies --vendor philips --enhanced --max_px 256
 """
