@@ -1,10 +1,8 @@
-"""Files and folders that are whole or not there."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,34 +25,3 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def replace_folder(place: Path, contents: Mapping[str, bytes]) -> None:
-    """Put a folder with ``contents`` (by name, such as ``a.json`` or ``b/c.dcm``) at ``place``, in place of an older one.
-
-    Whatever goes wrong, the older one stays as it was.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:12]
-    fresh = place.with_name(f".{place.name}.{mark}.part")
-    old = place.with_name(f".{place.name}.{mark}.old")
-    try:
-        fresh.mkdir()
-        for name, content in contents.items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).write_bytes(content)
-        if place.exists():
-            place.rename(old)
-        try:
-            fresh.rename(place)
-        except OSError:
-            if old.exists():
-                old.rename(place)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,3 +39,15 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         if place.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_folder(path: str | Path, contents: Mapping[str, bytes]) -> None:
+    """Put a folder with ``contents`` (by name, such as ``a.json`` or ``b/c.dcm``) at ``path``; see whole_folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with whole_folder(path) as part:
+        for name, content in contents.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_bytes(content)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bundle.report.errors import ReportError
 from bundle.report.review import check
 from bundle.study.types import StudyError
-from bundle.whole_file import replace_folder
+from bundle.whole_folder import replace_folder
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

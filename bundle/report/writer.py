@@ -15,7 +15,7 @@ from bundle.report.exports import DOCUMENT, PAGE, Report, check_outputs, picture
 from bundle.report.pictures import disk_picture, sagittal_picture, slices_picture
 from bundle.report.texts import load_texts
 from bundle.study.types import Study
-from bundle.whole_file import replace_folder
+from bundle.whole_folder import replace_folder
 
 
 class ReportWriter:
