@@ -545,7 +545,7 @@ def test_the_appearance_follows_the_system_or_the_switch(browser, server, readin
     tab.context.close()
 
 
-@pytest.mark.parametrize("width", [1024, 1366, 2560])
+@pytest.mark.parametrize("width", [800, 1024, 1366, 2560])
 def test_nothing_is_wider_than_its_place(browser, server, reading, width):
     tab = Tab(browser, server.url, viewport={"width": width, "height": width * 9 // 16})
     too_wide = """() => [document.documentElement, ...document.querySelectorAll('aside, aside > .scroll, .tools, .title')]
