@@ -26,13 +26,15 @@ from bundle.phantom.anatomy import sample_spine
 from bundle.phantom.dicom import write_study
 
 _ROOT = Path(__file__).resolve().parent.parent
-_HEIGHTS_PX = {1366: 768, 2560: 1440}
+_HEIGHTS_PX = {800: 1100, 1366: 768, 2560: 1440}
 _READ_MS = 1_200_000
 _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 )  # fmt: skip
 _DIALOGS = {"sign": 0, "export": 1}  # by the buttons under the findings
+#: So that the fetch dialog can be opened; nothing is asked of it.
+_ARCHIVE = [{"name": "archive", "dicomweb": "http://127.0.0.1:8042/dicom-web"}]
 
 
 def main(
@@ -61,7 +63,7 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as temporary,
-        _server(Path(temporary), settings) as url,
+        _server(Path(temporary), {"servers": _ARCHIVE, **settings}) as url,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
@@ -157,8 +159,17 @@ def _take(page: Any, url: str, studies: tuple[str, str], output: Path, name: str
     page.wait_for_selector("tr[data-study]")
     page.wait_for_timeout(300)
     shoot("list")
+    page.click(".upload .zone button >> nth=2")
+    page.wait_for_selector("dialog[open]")
+    shoot("fetch")
     _open(page, url, studies[0])
     shoot("reading")
+    if page.get_attribute("[data-tool=heat]", "aria-disabled") == "false":
+        page.click("[data-tool=heat]")
+        page.wait_for_selector("[data-heat]")
+        page.wait_for_timeout(300)
+        shoot("heat")
+        page.click("[data-tool=heat]")
     for dialog, button in _DIALOGS.items():
         page.click(f".review .row button >> nth={button}")
         page.wait_for_selector("dialog[open]")
@@ -170,6 +181,10 @@ def _take(page: Any, url: str, studies: tuple[str, str], output: Path, name: str
     shoot("help")
     _open(page, url, studies[1])
     shoot("signed")
+    page.click(".review .row button >> nth=0")
+    page.wait_for_selector("dialog[open]")
+    shoot("amend")
+    page.keyboard.press("Escape")
     page.click(".review .row button >> nth=2")
     page.wait_for_selector("dialog tbody tr")
     shoot("log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,11 @@ class Tab:
         self.page.goto(f"{self.url}/#/")
         self.page.wait_for_selector("[data-total]")
 
-    def study(self, study: str) -> None:
-        """Show a study."""
+    def study(self, study: str, views: Sequence[str] = ("sagittal", "axial")) -> None:
+        """Show a study, and wait for the images of ``views``."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}/#/study/{study}")
-        for view in ("sagittal", "axial"):
+        for view in views:
             self.page.wait_for_selector(f"[data-view={view}][data-index]")
         self.settle()
 
@@ -75,6 +75,52 @@ class Tab:
                     .observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
             })"""
         )
+
+    def tab_to(self, selector: str) -> None:
+        """Go by the Tab key alone to what a selector names; where the focus then is must be seen."""
+        for _ in range(150):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                break
+        else:
+            raise AssertionError(f"Tab does not reach {selector}")
+        assert self.focus_is_seen(), selector
+
+    def focus_is_seen(self) -> bool:
+        """Whether what has the focus is outlined."""
+        outlined: bool = self.page.evaluate(
+            """() => {
+                const style = getComputedStyle(document.activeElement);
+                return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+            }"""
+        )
+        return outlined
+
+    def not_reached_by_tab(self) -> list[str]:
+        """Walks once around the page by Tab, with a visible focus at each step; what can be pressed and was not reached."""
+        self.page.evaluate("document.activeElement.blur()")
+        reached = set()
+        for _ in range(150):
+            self.page.keyboard.press("Tab")
+            number = self.page.evaluate(
+                """() => {
+                    const at = document.activeElement;
+                    if (at === document.body) return null;
+                    return at.dataset.number ??= String(document.querySelectorAll('[data-number]').length);
+                }"""
+            )
+            if number is None or number in reached:
+                break
+            assert self.focus_is_seen()
+            reached.add(number)
+        unreached: list[str] = self.page.evaluate(
+            """() => [...document.querySelectorAll(
+                    'a[href], button:not(:disabled), select, textarea, summary, input, [tabindex="0"]')]
+                .filter((one) => one.dataset.number === undefined && one.offsetParent !== null
+                                 && !(one.type === 'radio' && !one.checked) && one.tabIndex >= 0)
+                .map((one) => one.outerHTML.slice(0, 120))"""
+        )
+        return unreached
 
     def view(self, name: str) -> dict[str, str]:
         """What a viewport shows: ``sop``, ``index``, ``window``, ``zoom``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import zipfile
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -14,15 +15,21 @@ from highdicom.sr import srread
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from bundle.geometry import FINDINGS
+from bundle.phantom.acquisition import Acquisition
+from bundle.phantom.dicom import write_series
+from bundle.phantom.negatives import HeadPatient
+from bundle.phantom.sequences import Sequence
+from bundle.phantom.study import SeriesPlan, sagittal_planes
 from bundle.report import coding
 from scripts.web.peers import send
 from scripts.web.settings import Server
 from tests.report.orthanc import orthanc
 from tests.scripts.web.browsing import ORTHANC_FILES, Slice, Tab, chromium
-from tests.scripts.web.serving import Page, copy_of, zipped
+from tests.scripts.web.serving import Page, copy_of, finished, upload, zipped
 
 _WAIT_READING_MS = 120_000
-_FINDINGS_BY_KEY = {"n": "normal", "b": "bulge", "h": "herniation"}
+_KEYS = {"normal": "n", "bulge": "b", "herniation": "h"}
 
 
 @pytest.fixture(scope="module")
@@ -148,16 +155,58 @@ def test_a_study_uploaded_twice_is_recognised(tab, reading, archive):
     assert tab.page.locator("tr[data-study]").count() == 1
 
 
-def test_what_holds_no_images_is_refused_with_a_message(tab, reading, tmp_path):
-    for name, content in (("notes.txt", b"no image"), ("broken.zip", b"PK\x03\x04 broken")):
-        (tmp_path / name).write_bytes(content)
+_REFUSALS = {
+    "broken.zip": "The zip archive is damaged or cut off: make it anew.",
+    "bomb.zip": "The zip archive unpacks to far more than any images would. Nothing of it was taken.",
+    "paths.zip": "The zip archive holds paths that lead out of it. Nothing of it was taken.",
+    "notes.txt": "No DICOM, NIfTI, PNG or JPG image in it (1 file of another kind).",
+}
+
+
+@pytest.fixture
+def bad_uploads(archive, tmp_path):
+    """Files that nobody should send."""
+    (tmp_path / "broken.zip").write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    for name, member, content in (("bomb.zip", "image.dcm", bytes(100 << 20)), ("paths.zip", "../../image.dcm", b"DICM")):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr(member, content)
+    (tmp_path / "notes.txt").write_bytes(b"no image")
+    return [tmp_path / name for name in _REFUSALS]
+
+
+def test_bad_uploads_are_refused_each_with_a_clear_message_and_the_work_list_stays(tab, reading, bad_uploads):
     tab.list()
-    tab.page.set_input_files("[data-pick=files]", [tmp_path / "notes.txt", tmp_path / "broken.zip"])
-    tab.page.locator(".messages li.bad").nth(1).wait_for()
-    messages = tab.page.locator(".messages li.bad").all_inner_texts()
-    assert [message.split(":")[0] for message in messages] == ["broken.zip", "notes.txt"]
-    assert all(len(message.split(":", 1)[1]) > 10 for message in messages)
+    tab.page.set_input_files("[data-pick=files]", bad_uploads)
+    tab.page.locator(".messages li.bad").nth(len(bad_uploads) - 1).wait_for()
+    messages = tab.page.locator(".messages li").all_inner_texts()
+    assert dict(message.split(": ", 1) for message in messages) == _REFUSALS
+    tab.page.reload()
+    tab.page.wait_for_selector("[data-total='1']")
+    assert tab.page.get_attribute("tr[data-study]", "data-state") == "read"
     tab.errors = [error for error in tab.errors if "status of 4" not in error]  # the browser notes every refusal
+
+
+@pytest.fixture
+def head(tmp_path):
+    """Folder of a study of a head."""
+    planes = sagittal_planes(np.zeros(3), 5, 5.0, 240.0, 160)
+    plan = SeriesPlan("t2_sag", Sequence("T2", 4000.0, 100.0), planes, Acquisition())
+    write_series(tmp_path / "head", HeadPatient(3), [plan], "head")
+    return tmp_path / "head"
+
+
+def test_a_study_without_a_spine_says_so_in_the_work_list(tab, reading, server, head):
+    tab.list()
+    tab.page.set_input_files("[data-pick=folder]", head)
+    row = f"tr[data-state=read]:not([data-study='{reading['study']}'])"
+    tab.page.wait_for_selector(row, timeout=_WAIT_READING_MS)
+    told = "No lumbar spine was found in the sagittal images: no disk could be judged."
+    assert told in tab.page.inner_text(f"{row} td:first-child")
+    added = tab.page.get_attribute(row, "data-study")
+    tab.study(added, views=["sagittal"])
+    assert told in tab.page.inner_text(".remarks")
+    with server.client() as client:
+        client.delete(f"/api/studies/{added}")
 
 
 def test_a_dropped_folder_is_taken_with_its_subfolders(tab, reading, sample_study):
@@ -351,8 +400,11 @@ def test_heat_maps_lie_over_the_square_that_was_judged(tab, reading, report_fold
     middles = [[box["x"] + box["width"] / 2, box["y"] + box["height"] / 2] for box in (heat, square)]
     assert middles[0] == pytest.approx(middles[1], abs=0.5)
     assert heat["width"] == pytest.approx(square["width"], abs=9)  # the square's outline is counted in
-    tab.page.keyboard.press("m")
+    tab.tab_to("[data-tool=heat]")
+    tab.page.keyboard.press("Space")
     tab.page.wait_for_selector("[data-heat='L4-L5']", state="detached")
+    tab.page.keyboard.press("Space")
+    tab.page.wait_for_selector("[data-heat='L4-L5']")
     heat_map.unlink()
 
 
@@ -378,33 +430,70 @@ def test_axe_finds_no_serious_violation(browser, server, reading, scheme):
     assert not found
 
 
-def test_everything_that_can_be_pressed_is_reached_by_tab_with_a_visible_focus(view):
-    view.page.evaluate("document.activeElement.blur()")
-    reached = set()
-    for _ in range(120):
-        view.page.keyboard.press("Tab")
-        at = view.page.evaluate(
-            """() => {
-                const at = document.activeElement;
-                if (at === document.body) return null;
-                at.dataset.number ??= String(document.querySelectorAll('[data-number]').length);
-                const style = getComputedStyle(at);
-                const outline = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
-                return { number: at.dataset.number, outline };
-            }"""
-        )
-        if at is None or at["number"] in reached:
-            break
-        assert at["outline"]
-        reached.add(at["number"])
-    unreached = view.page.evaluate(
-        """() => [...document.querySelectorAll(
-                'a[href], button:not(:disabled), select, textarea, summary, input, [tabindex="0"]')]
-            .filter((one) => one.dataset.number === undefined && one.offsetParent !== null
-                             && !(one.type === 'radio' && !one.checked) && one.tabIndex >= 0)
-            .map((one) => one.outerHTML.slice(0, 120))"""
-    )
-    assert unreached == []
+def test_everything_in_the_reading_view_that_can_be_pressed_is_reached_by_tab_with_a_visible_focus(view):
+    assert view.not_reached_by_tab() == []
+
+
+@pytest.fixture
+def failed(server, sample_study, tmp_path):
+    """A study that cannot be read, in the work list beside the sample study; gone afterwards."""
+    localizer = copy_of(sample_study, tmp_path / "study", "Failed^One") / "01_localizer"
+    with server.client() as client:
+        added = upload(client, ("localizer.zip", zipped(localizer))).json()["received"][0]["study"]["id"]
+        assert finished(client, added)["state"] == "failed"
+        yield added
+        client.delete(f"/api/studies/{added}")
+
+
+def test_the_work_list_is_walked_and_worked_by_the_keyboard_alone(tab, reading, failed, archive):
+    tab.list()
+    tab.page.wait_for_selector(f"tr[data-study='{failed}'][data-state=failed]")
+    tab.settle()
+    assert tab.not_reached_by_tab() == []
+
+    tab.tab_to(".upload .zone button:nth-of-type(2)")
+    with tab.page.expect_file_chooser() as chooser:
+        tab.page.keyboard.press("Enter")
+    chooser.value.set_files(archive)
+    tab.page.wait_for_selector(".messages li.good")
+
+    tab.tab_to("input[type=search]")
+    tab.page.keyboard.type("Failed")
+    tab.page.wait_for_selector("[data-total='1']")
+    tab.page.keyboard.press("Control+A")
+    tab.page.keyboard.press("Delete")
+    tab.page.wait_for_selector("[data-total='2']")
+    tab.tab_to(".filter select")
+    tab.page.keyboard.type("Failed")
+    tab.page.wait_for_selector("[data-total='1']")
+    tab.page.keyboard.press("Home")
+    tab.page.wait_for_selector("[data-total='2']")
+
+    row = f"tr[data-study='{failed}']"
+    tab.tab_to(f"{row} .actions button:not(.plain)")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector(f"{row}:not([data-state=failed])")
+    tab.page.wait_for_selector(f"{row}[data-state=failed]", timeout=_WAIT_READING_MS)
+    tab.tab_to(f"{row} .actions button.plain")
+    tab.page.keyboard.press("Enter")
+    tab.tab_to("dialog button.danger")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector(row, state="detached")
+
+    tab.tab_to(f"tr[data-study='{reading['study']}'] th a")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector("[data-view=axial][data-index]")
+
+
+@pytest.mark.parametrize("name", ["sagittal", "axial"])
+def test_each_image_is_reached_and_scrolled_by_the_keyboard(view, name):
+    start = int(view.view(name)["index"])
+    view.tab_to(f"[data-view={name}] .screen")
+    view.page.keyboard.press("ArrowDown")
+    view.page.wait_for_selector(f"[data-view={name}][data-index='{start + 1}']")
+    view.tab_to(f"[data-view={name}] .slider")
+    view.page.keyboard.press("ArrowLeft")
+    view.page.wait_for_selector(f"[data-view={name}][data-index='{start}']")
 
 
 def test_a_dialog_keeps_the_focus_and_gives_it_back(view):
@@ -456,7 +545,7 @@ def test_the_appearance_follows_the_system_or_the_switch(browser, server, readin
     tab.context.close()
 
 
-@pytest.mark.parametrize("width", [1024, 1366, 2560])
+@pytest.mark.parametrize("width", [800, 1024, 1366, 2560])
 def test_nothing_is_wider_than_its_place(browser, server, reading, width):
     tab = Tab(browser, server.url, viewport={"width": width, "height": width * 9 // 16})
     too_wide = """() => [document.documentElement, ...document.querySelectorAll('aside, aside > .scroll, .tools, .title')]
@@ -489,24 +578,39 @@ def test_no_request_has_anything_of_the_patient_in_its_address(tab, reading, sli
 
 @pytest.fixture(scope="module")
 def signed(browser, server, reading, tmp_path_factory):
-    """The review of the sample study by keyboard and mouse: a changed finding, a changed name, words; then signed."""
+    """The review of the sample study by the keyboard alone: findings, a name, words; then signed."""
     tab = Tab(browser, server.url)
     tab.study(reading["study"])
+    press, write = tab.page.keyboard.press, tab.page.keyboard.type
     machine = report_of(server, reading["study"])["document"]["disks"][3]["finding"]
-    key, mine = next((key, finding) for key, finding in _FINDINGS_BY_KEY.items() if finding != machine)
-    tab.page.fill(".reader input", "Dr. Ada Reader")
-    tab.page.keyboard.press("Escape")
-    tab.page.keyboard.press("4")
-    tab.page.keyboard.press(key)
+    mine = FINDINGS[(FINDINGS.index(machine) + 1) % len(FINDINGS)]
+    tab.tab_to(".reader input")
+    write("Dr. Ada Reader")
+    tab.tab_to("[data-disk='L5-S1'] h3 button")
+    press("Enter")
+    tab.tab_to("[data-disk='L5-S1'] .confirm input")
+    press("Space")
+    tab.page.wait_for_selector("[data-disk='L5-S1'] .tick >> text=✓")
+    tab.tab_to("[data-disk='L4-L5'] h3 button")
+    press("Enter")
+    tab.tab_to("[data-disk='L4-L5'] input[type=radio]")
+    press("ArrowRight")
     tab.page.wait_for_selector(f"article[data-disk='L4-L5'][data-finding={mine}]")
-    tab.page.fill("article[data-disk='L4-L5'] textarea", "Left, to the recess.")
-    tab.page.select_option("[data-vertebra=T12] select", "T11")
-    tab.page.fill("section[aria-labelledby=words] textarea", "Compared with nothing.")
-    tab.page.click("text=Sign …")
-    tab.page.click("dialog button.main")
+    tab.tab_to("[data-disk='L4-L5'] textarea")
+    write("Left, to the recess.")
+    tab.tab_to("[data-vertebra=T12] select")
+    write("T11")
+    tab.tab_to("section[aria-labelledby=words] textarea")
+    write("Compared with nothing.")
+    tab.tab_to(".review button.main")
+    press("Enter")
+    tab.tab_to("dialog button.main")
+    press("Enter")
     unticked = tab.page.inner_text("dialog .problem")
-    tab.page.check("dialog input[type=checkbox]")
-    tab.page.click("dialog button.main")
+    tab.tab_to("dialog input[type=checkbox]")
+    press("Space")
+    tab.tab_to("dialog button.main")
+    press("Enter")
     tab.page.wait_for_selector(".review[data-status=final]")
     assert not tab.errors
     tab.context.close()
@@ -524,6 +628,7 @@ def test_the_signed_report_keeps_both_readings(signed, server):
     vertebra = next(vertebra for vertebra in review["vertebrae"] if vertebra["level"] == "T12")
     assert report["document"]["disks"][3]["finding"] == signed["machine"]
     assert (disk["finding"], disk["confirmed"], disk["comment"]) == (signed["mine"], True, "Left, to the recess.")
+    assert [disk["level"] for disk in review["disks"] if disk["confirmed"]] == ["L4-L5", "L5-S1"]
     assert vertebra["corrected_level"] == "T11"
     assert (review["status"], review["reader"], review["comment"]) == ("final", "Dr. Ada Reader", "Compared with nothing.")
 
@@ -532,7 +637,7 @@ def test_a_signed_report_can_be_looked_at_but_not_changed(view, signed):
     assert view.page.locator("aside fieldset:disabled").count() == 1
     assert view.page.locator("aside textarea:enabled").count() == 0
     view.page.keyboard.press("4")
-    view.page.keyboard.press(next(key for key, finding in _FINDINGS_BY_KEY.items() if finding == signed["machine"]))
+    view.page.keyboard.press(_KEYS[signed["machine"]])
     view.settle()
     assert view.page.get_attribute("article[data-disk='L4-L5']", "data-finding") == signed["mine"]
 
@@ -548,8 +653,13 @@ def test_the_log_shows_who_changed_what(view, signed):
 
 
 def test_the_downloaded_sr_holds_every_disk_and_the_reader_s_finding(view, signed, tmp_path):
-    view.page.click("text=Export and send …")
-    report = srread(view.download("dialog [data-export=sr]", tmp_path))
+    view.tab_to(".review .row button:nth-child(2)")
+    view.page.keyboard.press("Enter")
+    view.tab_to("dialog [data-export=sr]")
+    with view.page.expect_download() as waiting:
+        view.page.keyboard.press("Enter")
+    waiting.value.save_as(tmp_path / "sr.dcm")
+    report = srread(tmp_path / "sr.dcm")
     groups = report.content.get_planar_roi_measurement_groups()
     disks = {group.tracking_identifier for group in groups if group.tracking_identifier.startswith("disk ")}
     assert disks == {f"disk {level}" for level in ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")}
@@ -582,16 +692,40 @@ def test_a_signed_report_is_sent_to_a_server(view, signed, server, archive_serve
         assert "SR" in {series["00080060"]["Value"][0] for series in json.load(answer)}
 
 
-def test_a_fetched_study_says_why_it_cannot_be_read(tab, reading, sample_study, archive_server, tmp_path):
-    localizer = sorted((copy_of(sample_study, tmp_path / "study", "Fetched^One") / "01_localizer").glob("*.dcm"))
-    assert send(archive_server, localizer, "LUMBARDISK") == len(localizer)
+@pytest.fixture(scope="module")
+def localizer(sample_study, archive_url, tmp_path_factory):
+    """Puts a study of a localizer alone into the archive."""
+    if archive_url is None:
+        pytest.skip("Orthanc is not installed (see .ci/run)")
+    archive = Server(name="archive", dicomweb=archive_url)
+    files = sorted((copy_of(sample_study, tmp_path_factory.mktemp("fetched"), "Fetched^One") / "01_localizer").glob("*.dcm"))
+    assert send(archive, files, "LUMBARDISK") == len(files)
+
+
+def _search_archive(tab):
+    """The fetch dialog with what it found, by the keyboard."""
     tab.list()
-    tab.page.click("text=Fetch from a server")
-    tab.page.fill("dialog input >> nth=0", "Fetched*")
-    tab.page.click("dialog button.main")
+    tab.tab_to(".upload .zone button:nth-of-type(3)")
+    tab.page.keyboard.press("Enter")
+    tab.tab_to("dialog .fields label:nth-of-type(2) input")
+    tab.page.keyboard.type("Fetched*")
+    tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector("dialog tbody tr")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_in_the_fetch_dialog(browser, server, localizer, scheme):
+    tab = Tab(browser, server.url, color_scheme=scheme)
+    _search_archive(tab)
+    tab.settle()
     assert tab.violations("fetch dialog") == []
-    tab.page.click("dialog tbody tr button")
+    tab.context.close()
+
+
+def test_a_fetched_study_says_why_it_cannot_be_read(tab, reading, localizer):
+    _search_archive(tab)
+    tab.tab_to("dialog tbody tr button")
+    tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector("dialog tbody tr >> text=Already here")
     tab.page.keyboard.press("Escape")
     row = "tr[data-state=failed]"
@@ -601,6 +735,18 @@ def test_a_fetched_study_says_why_it_cannot_be_read(tab, reading, sample_study, 
     tab.page.click(f"{row} .actions button.plain")
     tab.page.click("dialog button.danger")
     tab.page.wait_for_selector(row, state="detached")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_in_the_amend_dialog(browser, server, signed, scheme):
+    tab = Tab(browser, server.url, color_scheme=scheme)
+    tab.study(signed["study"])
+    found = tab.violations("signed report")
+    tab.page.click("text=Amend …")
+    tab.page.wait_for_selector("dialog[open]")
+    tab.settle()
+    assert found + tab.violations("amend dialog") == []
+    tab.context.close()
 
 
 def test_after_a_restart_everything_is_found_again(tab, signed, server):
@@ -617,10 +763,12 @@ def test_after_a_restart_everything_is_found_again(tab, signed, server):
 
 
 def test_a_signed_report_is_amended_as_a_new_version(view, signed, server):
-    view.page.click("text=Amend …")
-    view.page.fill("dialog input >> nth=0", "Dr. Ada Reader")
-    view.page.fill("dialog input >> nth=1", "Wrong side")
-    view.page.click("dialog button.main")
+    view.tab_to(".review .row button:first-child")
+    view.page.keyboard.press("Enter")
+    for label, words in (("1", "Dr. Ada Reader"), ("2", "Wrong side")):
+        view.tab_to(f"dialog .stacked:nth-of-type({label}) input")
+        view.page.keyboard.type(words)
+    view.page.keyboard.press("Enter")
     view.page.wait_for_selector(".review[data-status=draft]")
     report = report_of(server, signed["study"])
     assert (report["version"], report["versions"]) == (2, [1])

@@ -160,7 +160,7 @@ function Table(props: { studies: StudyEntry[]; onDelete: (study: StudyEntry) => 
                 {[study.patient.id, study.patient.birth_date, study.patient.sex].filter(Boolean).join(" · ")}
               </div>
             </th>
-            <td class="number">{study.study_date}</td>
+            <td class="number" data-label={say("list.date")}>{study.study_date}</td>
             <td>
               {study.description}
               <div class="quiet">
@@ -179,7 +179,7 @@ function Table(props: { studies: StudyEntry[]; onDelete: (study: StudyEntry) => 
                 </span>
               )}
             </td>
-            <td class="number">{moment(language, study.created_at)}</td>
+            <td class="number" data-label={say("list.received")}>{moment(language, study.created_at)}</td>
             <td class="actions">
               <Actions study={study} onDelete={props.onDelete} onChanged={props.onChanged} />
             </td>
