@@ -119,7 +119,7 @@ def phantom_reading(spine: Spine, sagittal_px: int, axial_px: int, sagittal_slic
 
 @pytest.fixture(scope="session")
 def reading() -> Reading:
-    return phantom_reading(sample_spine(7), sagittal_px=128, axial_px=96, sagittal_slices=3, axial_slices=1)
+    return phantom_reading(sample_spine(5), sagittal_px=128, axial_px=96, sagittal_slices=3, axial_slices=1)
 
 
 @pytest.fixture(scope="session")
