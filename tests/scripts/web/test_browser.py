@@ -541,7 +541,7 @@ def test_the_appearance_follows_the_system_or_the_switch(browser, server, readin
     brightness = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])"
     assert tab.page.evaluate(brightness) < 50
     tab.page.select_option(".switches label:last-child select", "light")
-    assert tab.page.evaluate(brightness) > 200
+    tab.page.wait_for_function(f"{brightness} > 200")
     tab.context.close()
 
 
