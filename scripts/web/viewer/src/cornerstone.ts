@@ -7,7 +7,7 @@
 
 import { Enums, imageLoader, init, metaData, RenderingEngine, setUseCPURendering, type Types, utilities } from "@cornerstonejs/core";
 import {
-  addTool, Enums as ToolEnums, init as initTools, LengthTool, PanTool, StackScrollTool, ToolGroupManager, WindowLevelTool, ZoomTool,
+  addTool, Enums as ToolEnums, init as initTools, PanTool, StackScrollTool, ToolGroupManager, WindowLevelTool, ZoomTool,
 } from "@cornerstonejs/tools";
 import { api } from "./api";
 import type { ImagePlane, ViewImage, ViewSeries } from "./types";
@@ -17,7 +17,7 @@ const ENGINE = "reading";
 const TOOL_GROUP = "reading";
 
 /** What the left mouse button may do. */
-export const TOOLS = ["WindowLevel", "Pan", "Zoom", "StackScroll", "Length"] as const;
+export const TOOLS = ["WindowLevel", "Pan", "Zoom", "StackScroll"] as const;
 export type ToolName = (typeof TOOLS)[number];
 
 /** Where an image without a place in the patient (PNG, JPG) is taken to lie, so that it can be shown. */
@@ -124,30 +124,17 @@ function metadataOf(type: string, imageId: string): unknown {
   }
 }
 
-/**
- * Cornerstone styles the words of a measurement by `style` attributes, which the server's content security policy refuses. The
- * same style set as a property is allowed.
- */
-function styleAsProperty(): void {
-  const set = SVGElement.prototype.setAttribute;
-  SVGElement.prototype.setAttribute = function (name: string, value: string) {
-    if (name === "style") this.style.cssText = value;
-    else set.call(this, name, value);
-  };
-}
-
 let engine: RenderingEngine | null = null;
 
 /** Starts Cornerstone at the first call. */
 export function renderingEngine(): RenderingEngine {
   if (engine) return engine;
-  styleAsProperty();
   init();
   setUseCPURendering(true);
   initTools();
   imageLoader.registerImageLoader(SCHEME, (imageId) => ({ promise: load(imageId) as Promise<Types.IImage & Record<string, unknown>> }));
   metaData.addProvider(metadataOf, 10000);
-  [WindowLevelTool, PanTool, ZoomTool, StackScrollTool, LengthTool].forEach(addTool);
+  [WindowLevelTool, PanTool, ZoomTool, StackScrollTool].forEach(addTool);
   const group = ToolGroupManager.createToolGroup(TOOL_GROUP)!;
   TOOLS.forEach((name) => group.addTool(name));
   engine = new RenderingEngine(ENGINE);

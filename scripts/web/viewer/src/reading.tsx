@@ -192,7 +192,6 @@ function Reading(props: {
                 series={now.series}
                 index={now.index}
                 active={active === view}
-                picks={tool !== "Length"}
                 handle={handles[view]}
                 note={note(say, report, view, now.series, now.index)}
                 choice={

@@ -39,7 +39,6 @@ export function Viewport(props: {
   series: ViewSeries;
   index: number;
   active: boolean;
-  picks: boolean;
   handle: Ref<Handle>;
   choice: ComponentChildren;
   note: string;
@@ -178,7 +177,7 @@ export function Viewport(props: {
   const release = (event: PointerEvent) => {
     const from = pressed.current;
     pressed.current = null;
-    if (!from || !image || !props.picks || event.button !== 0) return;
+    if (!from || !image || event.button !== 0) return;
     if (Math.hypot(event.clientX - from[0], event.clientY - from[1]) > CLICK_PX) return;
     const box = element.current!.getBoundingClientRect();
     const at = viewport.current!.canvasToWorld([event.clientX - box.left, event.clientY - box.top]);

@@ -126,7 +126,6 @@ export const en = {
   "tool.Pan": "Pan",
   "tool.Zoom": "Zoom",
   "tool.StackScroll": "Scroll",
-  "tool.Length": "Measure",
   "tool.boxes": "Boxes and names",
   "tool.lines": "Reference lines",
   "tool.heat": "Heat map",

@@ -128,7 +128,6 @@ export const zh: Record<TextKey, string> = {
   "tool.Pan": "移动",
   "tool.Zoom": "缩放",
   "tool.StackScroll": "滚动",
-  "tool.Length": "测量",
   "tool.boxes": "方框与名称",
   "tool.lines": "定位线",
   "tool.heat": "热图",
