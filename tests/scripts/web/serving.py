@@ -84,7 +84,7 @@ class Page:
         return httpx.Client(base_url=self.url, timeout=120, trust_env=False, **more)
 
     def reading_processes(self) -> list[psutil.Process]:
-        return [p for p in psutil.Process(self.process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        return [p for p in psutil.Process(self.process.pid).children() if "spawn_main" in _command_of(p)]
 
     def memory_mb(self) -> float:
         """Resident memory of the server and its reading process."""
@@ -180,3 +180,11 @@ def document(findings: tuple = ("normal", "bulge", "herniation", "normal", None)
         "axial_slices": [], "disks": disks, "flags": [],
         "model": {"version": "0.1.0", "weights_sha256": {"disks": "0f" * 32}},
     }  # fmt: skip
+
+
+def _command_of(process: psutil.Process) -> str:
+    """Command line of a process; empty where it has ended, or waits to be buried."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # ZombieProcess is one too
+        return ""
