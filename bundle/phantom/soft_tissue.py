@@ -127,7 +127,6 @@ class SoftTissue:
     Args:
         spines: the patient of each plane.
         along: the canal.
-        seeds: of the muscles' texture, for each patient.
         device: of the numbers.
     """
 
