@@ -35,7 +35,7 @@ class KnowingDetector(nn.Module):
         return [self.planned[len(self.seen) - len(pictures) + k] for k in range(len(pictures))]
 
 
-def output(found, confusion: float = 0.0, score: float = 0.9) -> dict[str, torch.Tensor]:
+def output(found, confusion: float = 0.0, score: float = 0.9, transition: float = 0.1) -> dict[str, torch.Tensor]:
     """A detector's output, (row, column), of boxes (column, row)."""
     boxes = np.asarray([b.xyxy for _, b in found], dtype=np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
     corners = np.asarray([b.corners_px for _, b in found], dtype=np.float32).reshape(-1, 4, 2)[..., ::-1]
@@ -48,6 +48,7 @@ def output(found, confusion: float = 0.0, score: float = 0.9) -> dict[str, torch
         "labels_scores": torch.full((len(found),), score),
         "class_scores": torch.from_numpy(scores),
         "corners": torch.from_numpy(corners.copy()),
+        "transition": torch.full((len(found),), transition),
     }
 
 
@@ -208,6 +209,38 @@ def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
         one["class_scores"] = torch.maximum(one["class_scores"], one["class_scores"].roll(-1, dims=1) - 0.01)
     _, flags = find(tmp_path, series, planned)
     assert "levels_unsure" in flags
+
+
+@pytest.mark.parametrize(("transition", "flags"), [(0.3, ()), (0.8, ("transitional_anatomy",))])
+def test_body_between_lumbar_and_sacral_is_flagged(spine, tmp_path, transition, flags):
+    series = examination(spine)
+    planned = [output(t, transition=transition) for t in truth_of(spine, series)]
+    assert find(tmp_path, series, planned)[1] == flags
+
+
+@pytest.mark.parametrize(("longest_px", "looks"), [(256, 1), (100, 2), (500, 2)])
+def test_bodies_of_an_unusual_size_are_looked_at_again_in_a_fitting_view(spine, tmp_path, longest_px, looks):
+    series = examination(spine, slices=1)
+    fitting = min(longest_px * np.sqrt(18 * 40) / _size_px(truth_of(spine, series, longest_px)[0]), 2.5 * longest_px)
+    first, second = (truth_of(spine, series, int(size))[0] for size in (longest_px, fitting))
+    detector = finder(tmp_path, [output(first), output(second, score=0.95)], longest_px=longest_px)
+    vertebrae, _ = detector(series)
+    assert len(detector.detector.seen) == looks
+    by_level = {v.level: v for v in vertebrae}
+    for level in LUMBAR_LEVELS:
+        off = by_level[level].center_lps_mm - spine.body(level).center_lps_mm
+        assert np.linalg.norm(off[1:]) < 3.5  # across the single slice nothing is known
+
+
+def test_second_look_that_sees_less_is_forgotten(spine, tmp_path):
+    series = examination(spine, slices=1)
+    truth = truth_of(spine, series, 100)[0]
+    detector = finder(tmp_path, [output(truth), output(truth[:2])], longest_px=100)
+    assert len(detector.detect(series.images)) == len(truth)
+
+
+def _size_px(found) -> float:
+    return float(np.median([np.sqrt((b.xyxy[2] - b.xyxy[0]) * (b.xyxy[3] - b.xyxy[1])) for _, b in found]))
 
 
 def test_only_the_middle_slices_are_looked_at(spine, tmp_path):
