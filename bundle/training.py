@@ -46,7 +46,9 @@ def resume(trainer: Engine, folder: str | Path, objects: Mapping[str, Any]) -> i
 
     from bundle.weights import WeightsError
 
-    found = {int(m[1]): path for path in Path(folder).glob("checkpoint_epoch=*.pt") if (m := _CHECKPOINT.fullmatch(path.name))}
+    found = {
+        int(m[1]): path for path in Path(folder).glob("checkpoint_epoch=*.pt") if (m := _CHECKPOINT.fullmatch(path.name))
+    }
     if not found:
         return 0
     epoch = max(found)

@@ -133,8 +133,8 @@ def tables(figures: dict[str, Any], folds: int) -> str:
         f"`lumbar-t1`, all {folds} folds together, names decided over the column; percent with 95% bootstrap interval by "
         "patient, errors at a body depth of 34 mm:",
         "",
-        "| trained on | bodies found | bodies named right | images with all of L1-L5 right | AP50 | AP | AR | centre error, mm "
-        "| corner error, mm |",
+        "| trained on | bodies found | bodies named right | images with all of L1-L5 right | AP50 | AP | AR | "
+        "centre error, mm | corner error, mm |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row, found in figures.items():
@@ -160,7 +160,9 @@ def tables(figures: dict[str, Any], folds: int) -> str:
             cells = [percent(found[kind], f"named_{level}") for level in levels]
             lines.append(f"| {row}, {name} | " + " | ".join(cells) + " |")
     lines += ["", "Phantom figures (digital patients, single slices):", ""]
-    lines += ["| trained on | bodies found | bodies named right | images with all of L1-L5 right | AP50 | corner error, mm |"]
+    lines += [
+        "| trained on | bodies found | bodies named right | images with all of L1-L5 right | AP50 | corner error, mm |"
+    ]
     lines += ["| --- " * 6 + "|"]
     for row, found in figures.items():
         digital = found["phantom"]

@@ -127,7 +127,10 @@ class Counts:
         """Shares of pictures on which the number is right, and within one; each with its interval by patient."""
         patients = np.array([int(name.split("_")[0]) for name, _ in self.rows])
         off = np.array([difference for _, difference in self.rows])
-        result: dict[str, Any] = {"pictures": len(off), "differences": {str(k): int((off == k).sum()) for k in np.unique(off)}}
+        result: dict[str, Any] = {
+            "pictures": len(off),
+            "differences": {str(k): int((off == k).sum()) for k in np.unique(off)},
+        }
         for name, right in (("count_right", off == 0), ("count_within_one", np.abs(off) <= 1)):
             value, low, high = bootstrap_interval(patients, lambda cases, right=right: float(right[cases].mean()))
             result |= {name: round(value, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}

@@ -25,7 +25,8 @@ class BodyDetector(RetinaNetDetector):
     and take no part in the loss.
 
     In evaluation mode ``detector(images)`` returns for each image ``boxes`` (N, 4), ``labels`` (N,), ``labels_scores``
-    (N,), ``class_scores`` (N, classes), ``corners`` (N, 4, 2) and ``transition`` (N,) from 0 to 1, best first. Boxes and corners are (row, column).
+    (N,), ``class_scores`` (N, classes), ``corners`` (N, 4, 2) and ``transition`` (N,) from 0 to 1, best first. Boxes and
+    corners are (row, column).
 
     Args:
         network: a LandmarkRetinaNet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from bundle.geometry.lifting import lift_vertebra
 from bundle.geometry.resample import resample_plane
 from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.detector import BodyDetector
-from bundle.vertebrae.naming import ChainNamer
+from bundle.vertebrae.naming import ChainNamer, Naming
 from bundle.vertebrae.view import image_plane, sagittal_view
 from bundle.weights import load_weights
 
@@ -82,27 +83,22 @@ class VertebraFinder:
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
         """Named bodies from the head down, and flags (``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``,
-        ``levels_missing``, ``transitional_anatomy``).
+        ``levels_missing``, ``transitional_anatomy``, ``picture_upside_down``).
 
         Raises:
             WeightsError: the weights are missing or do not fit.
             StudyError: an image cannot be decoded.
         """
         images = self._middle(series)
-        detections = self.detect(images)
-        bodies = self._gather(detections)
-        enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
-        bodies = [b for b in bodies if len(b) >= enough]
+        bodies = self._bodies(images)
         if not bodies:
             return (), ("no_spine_found",)
-        centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
-        heights = np.array([np.median([d.height for d in b]) for b in bodies])
-        scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
-        naming = self.namer(centers, heights, scores)
-        kept = np.flatnonzero(naming.levels >= 0)
-        lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        if not lumbar or len(kept) < self.min_bodies or scores[kept].max(1).mean() < self.min_score:
+        naming, scores = self._name(bodies)
+        if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
+            return (), ("picture_upside_down",)
+        if not self._is_lumbar(naming, scores):
             return (), ("no_spine_found",)
+        kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
@@ -115,6 +111,32 @@ class VertebraFinder:
         ]
         flags = self._flags({v.level for v in found}, naming.margin, float(np.mean(transition)) if transition else 0.0)
         return tuple(found), flags
+
+    def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
+        bodies = self._gather(self.detect(images))
+        enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
+        return [b for b in bodies if len(b) >= enough]
+
+    def _name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
+        """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
+        centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
+        heights = np.array([np.median([d.height for d in b]) for b in bodies])
+        scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
+        return self.namer(centers, heights, scores), scores
+
+    def _is_lumbar(self, naming: Naming, scores: NDArray) -> bool:
+        """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
+        kept = np.flatnonzero(naming.levels >= 0)
+        lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
+        return bool(lumbar) and len(kept) >= self.min_bodies and bool(scores[kept].max(1).mean() >= self.min_score)
+
+    def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
+        """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
+        bodies = self._bodies([_upside_down(image) for image in images])
+        if not bodies:
+            return False
+        other = self._name(bodies)
+        return self._is_lumbar(*other) and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
         flags = []
@@ -203,6 +225,16 @@ class VertebraFinder:
         if planes:
             return lift_vertebra(level, boxes, planes)
         return Vertebra(level, float(np.mean([b.score for b in boxes])), boxes)
+
+
+def _upside_down(image: StudyImage) -> StudyImage:
+    return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
+
+
+def _evidence(naming: Naming, scores: NDArray) -> float:
+    """How well bodies look like what their place in the column says they are: the sum of their scores for their names."""
+    kept = np.flatnonzero(naming.levels >= 0)
+    return float(scores[kept, naming.levels[kept]].sum())
 
 
 class Detection:

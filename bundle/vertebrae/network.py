@@ -73,9 +73,9 @@ class ResNetFPN(nn.Module):
 
 
 class LandmarkRetinaNet(RetinaNet):
-    """RetinaNet with outputs beside classes and boxes: the four corners of the body in each box, and whether it is transitional.
+    """RetinaNet with two outputs beside classes and boxes: the four corners of the body in each box, and a transition's logit.
 
-    The corners share the box branch's features, so they cost one convolution; so does the transition. ``forward`` returns a dictionary of lists of
+    Both share the box branch's features, so they cost one convolution each. ``forward`` returns a dictionary of lists of
     maps (one a pyramid level), (B, anchors * channels, H, W):
         ``classification``: logits, num_classes channels;
         ``box_regression``: box codes, 4 channels;

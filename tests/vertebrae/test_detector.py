@@ -192,7 +192,8 @@ def test_nothing_found_keeps_the_shapes():
     found = decoded(BOXES, scores_of((3, 0.1), (4, 0.1)))
     shapes = {key: tuple(value.shape) for key, value in found.items()}
     assert shapes == {
-        "boxes": (0, 4), "labels": (0,), "labels_scores": (0,), "class_scores": (0, 9), "corners": (0, 4, 2), "transition": (0,),
+        "boxes": (0, 4), "labels": (0,), "labels_scores": (0,), "class_scores": (0, 9), "corners": (0, 4, 2),
+        "transition": (0,),
     }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -282,7 +284,9 @@ def test_plain_image_has_names_and_boxes_but_no_place(spine, tmp_path):
     plain = study_image("spine.png", series.images[0].load_pixels(), None)
     # A plain image counts as upright with pixels of 1 mm, and is seen with 256 of them along its longer side.
     view = sagittal_view(series.images[0].plane, 256)
-    vertebrae, flags = find(tmp_path, series_of([plain], "sagittal", [(0,)]), [output(boxes_on_slice(spine, view))])
+    shown = output(boxes_on_slice(spine, view))
+    # The second look is at the same picture upside down.
+    vertebrae, flags = find(tmp_path, series_of([plain], "sagittal", [(0,)]), [shown, output([])])
     assert flags == ()
     for body in vertebrae:
         assert body.center_lps_mm is None and body.corners_lps_mm is None
@@ -296,3 +300,13 @@ def test_missing_weights_are_told(spine, tmp_path):
     series = examination(spine, slices=1)
     with pytest.raises(WeightsError, match="missing"):
         VertebraFinder(KnowingDetector({}), tmp_path / "none.pt")(series)
+
+
+def test_plain_picture_that_stands_on_its_head_is_refused(spine, tmp_path):
+    series = examination(spine, slices=1)
+    picture = replace(series.images[0], plane=None)
+    plain = replace(series, images=(picture,))
+    truth = truth_of(spine, series)[0]
+    upright, fallen = output(truth), output(truth, score=0.3)
+    assert find(tmp_path, plain, [upright, fallen])[1] == ()
+    assert find(tmp_path, plain, [fallen, upright], min_score=0.1) == ((), ("picture_upside_down",))
