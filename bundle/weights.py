@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """
     import torch
 
-    if hasattr(network, "load_file"):
-        exported: nn.Module = network.load_file(path)
-        return exported
+    load_file: Callable[[Path], nn.Module] | None = getattr(network, "load_file", None)
+    if load_file is not None:
+        return load_file(Path(path))
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"weights file {path} is missing: train it, or name another one")

@@ -116,9 +116,11 @@ def on_phantom(metric: VertebraMetrics, detector: torch.nn.Module, plan: dict[st
         for start in range(0, len(slices), 8):
             items = [prepare(item) for item in slices.__getitems__(range(start, min(start + 8, len(slices))))]
             images, targets, _, _ = prepare_batch(items)
-            for k, target in enumerate(targets):
-                target["patient"] = f"{fold} {(start + k) // slices.contrasts_per_plane}"
-            metric.update((detector(list(images)), targets))
+            named: list[dict[str, Any]] = [
+                {**target, "patient": f"{fold} {(start + k) // slices.contrasts_per_plane}"}
+                for k, target in enumerate(targets)
+            ]
+            metric.update((detector(list(images)), named))
 
 
 def tables(figures: dict[str, Any], folds: int) -> str:

@@ -205,7 +205,8 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
     kinds["noise"] = [_rng(k).rayleigh(1.0, (256, 256)) for k in range(count)]
     kinds["photographs (scikit-learn, matplotlib)"] = photographs()
     for kind, pictures in kinds.items():
-        refused, flags = 0, {}
+        refused = 0
+        flags: dict[str, int] = {}
         for pixels in pictures:
             vertebrae, why = finder(_series(_image(pixels)))
             refused += not any(v.level in LUMBAR_LEVELS for v in vertebrae)
@@ -224,8 +225,8 @@ def photographs() -> list[np.ndarray]:
     from matplotlib.cbook import get_sample_data
     from PIL import Image
 
-    with get_sample_data("grace_hopper.jpg") as file:
-        whole = [np.asarray(Image.open(file).convert("L"), dtype=np.float32)]
+    portrait = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    whole = [np.asarray(Image.open(portrait).convert("L"), dtype=np.float32)]
     whole += [image.astype(np.float32).mean(-1) for image in load_sample_images().images]
     parts = []
     for picture in whole:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,13 @@ class Counts:
             "differences": {str(k): int((off == k).sum()) for k in np.unique(off)},
         }
         for name, right in (("count_right", off == 0), ("count_within_one", np.abs(off) <= 1)):
-            value, low, high = bootstrap_interval(patients, lambda cases, right=right: float(right[cases].mean()))
+            value, low, high = bootstrap_interval(patients, partial(_share, right))
             result |= {name: round(value, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
         return result
+
+
+def _share(right: np.ndarray, cases: np.ndarray) -> float:
+    return float(right[cases].mean())
 
 
 def read_counts(path: Path) -> dict[str, int]:

@@ -73,7 +73,7 @@ class ResNetFPN(nn.Module):
 
 
 class LandmarkRetinaNet(RetinaNet):
-    """RetinaNet with two outputs beside classes and boxes: the four corners of the body in each box, and a transition's logit.
+    """RetinaNet with two outputs beside classes and boxes: the four corners of the body in each box, and transition.
 
     Both share the box branch's features, so they cost one convolution each. ``forward`` returns a dictionary of lists of
     maps (one a pyramid level), (B, anchors * channels, H, W):
