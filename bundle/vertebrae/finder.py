@@ -38,7 +38,7 @@ class VertebraFinder:
         join_ratio: boxes on two slices are one body if their centres are nearer than this share of its height.
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
-        min_score: mean score of the column's bodies below which it is refused.
+        min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
         min_margin: below this margin of the naming the study is flagged ``levels_unsure``: 3 is what one body of the sacrum
             weighs (minus the logarithm of ChainNamer's floor of 0.05), so less than that is not ruled out by it.
@@ -59,7 +59,7 @@ class VertebraFinder:
         join_ratio: float = 0.5,
         min_slices: int = 2,
         min_bodies: int = 3,
-        min_score: float = 0.4,
+        min_likeness: float = 0.6,
         min_margin: float = 3.0,
         max_transition: float = 0.5,
     ) -> None:
@@ -76,7 +76,7 @@ class VertebraFinder:
         self.join_ratio = float(join_ratio)
         self.min_slices = int(min_slices)
         self.min_bodies = int(min_bodies)
-        self.min_score = float(min_score)
+        self.min_likeness = float(min_likeness)
         self.min_margin = float(min_margin)
         self.max_transition = float(max_transition)
         self._loaded = False
@@ -128,7 +128,7 @@ class VertebraFinder:
         """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        return bool(lumbar) and len(kept) >= self.min_bodies and bool(scores[kept].max(1).mean() >= self.min_score)
+        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores) >= self.min_likeness
 
     def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
@@ -174,7 +174,7 @@ class VertebraFinder:
             self.detector.to(self.device).eval()
             self._loaded = True
         found = self._detect(images, self.longest_px)
-        sizes = [d.size_px for d in found if d.score >= self.min_score]
+        sizes = [d.size_px for d in found if d.score >= 0.4]
         if len(sizes) < self.min_bodies:
             return found
         size = float(np.median(sizes))
@@ -229,6 +229,25 @@ class VertebraFinder:
 
 def _upside_down(image: StudyImage) -> StudyImage:
     return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
+
+
+def likeness(naming: Naming, scores: NDArray) -> float:
+    """How much a column is like a lumbar spine, 0 to 1.
+
+    Bodies of a lumbar spine look like what their place in the column says they are, there are at least six of them in a usual
+    field of view, and the sacrum settles the names; of necks, chests, heads and coronal images the opposite is true. It is
+    the mean score of the bodies for their names, less where they are fewer than six, and by up to a quarter where the names
+    are a toss-up.
+
+    Args:
+        naming: of the bodies.
+        scores: (N, len(BODY_LEVELS)) score of each body for each name.
+    """
+    kept = np.flatnonzero(naming.levels >= 0)
+    if not len(kept):
+        return 0.0
+    sure = 0.75 + 0.25 * float(np.clip(naming.margin, 0, 1))
+    return float(scores[kept, naming.levels[kept]].mean()) * min(len(kept) / 6, 1.0) * sure
 
 
 def _evidence(naming: Naming, scores: NDArray) -> float:
