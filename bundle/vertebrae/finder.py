@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,27 @@ from bundle.vertebrae.view import image_plane, sagittal_view
 from bundle.weights import load_weights
 
 
+@dataclass(frozen=True, eq=False)
+class Column:
+    """What step 1 says of a series.
+
+    Args:
+        vertebrae: named bodies from the head down; none where no spine was found.
+        flags: ``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``, ``levels_missing``.
+        margin: of the naming, see bundle.vertebrae.naming.Naming; 0 where no spine was found.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+    flags: tuple[str, ...]
+    margin: float
+
+
 class VertebraFinder:
     """Finds and names the vertebral bodies of a sagittal series.
 
     Args:
         detector: finds bodies in one image (1, H, W), 0 to 1.
-        weights: file of its network's weights.
+        weights: file of its network's weights; None if it has them already.
         namer: decides the names over the whole column.
         device: where the network runs.
         longest_px: longer side of the picture that the detector sees.
@@ -43,7 +59,7 @@ class VertebraFinder:
     def __init__(
         self,
         detector: BodyDetector,
-        weights: str | Path,
+        weights: str | Path | None,
         namer: ChainNamer | None = None,
         device: str | torch.device = "cpu",
         longest_px: int = 256,
@@ -58,7 +74,7 @@ class VertebraFinder:
         min_margin: float = 3.0,
     ) -> None:
         self.detector = detector
-        self.weights = Path(weights)
+        self.weights = None if weights is None else Path(weights)
         self.namer = namer or ChainNamer()
         self.device = torch.device(device)
         self.longest_px = int(longest_px)
@@ -71,11 +87,15 @@ class VertebraFinder:
         self.min_bodies = int(min_bodies)
         self.min_score = float(min_score)
         self.min_margin = float(min_margin)
-        self._loaded = False
+        self._loaded = weights is None
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
-        """Named bodies from the head down, and flags (``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``,
-        ``levels_missing``).
+        """The vertebrae and the flags of ``find``."""
+        column = self.find(series)
+        return column.vertebrae, column.flags
+
+    def find(self, series: Series) -> Column:
+        """Find and name the bodies of a sagittal series.
 
         Raises:
             WeightsError: the weights are missing or do not fit.
@@ -87,7 +107,7 @@ class VertebraFinder:
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
         bodies = [b for b in bodies if len(b) >= enough]
         if not bodies:
-            return (), ("no_spine_found",)
+            return Column((), ("no_spine_found",), 0.0)
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
@@ -95,13 +115,13 @@ class VertebraFinder:
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
         if not lumbar or len(kept) < self.min_bodies or scores[kept].max(1).mean() < self.min_score:
-            return (), ("no_spine_found",)
+            return Column((), ("no_spine_found",), 0.0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        return tuple(found), self._flags({v.level for v in found}, naming.margin)
+        return Column(tuple(found), self._flags({v.level for v in found}, naming.margin), naming.margin)
 
     def _flags(self, levels: set[str], margin: float) -> tuple[str, ...]:
         flags = []
@@ -128,10 +148,10 @@ class VertebraFinder:
 
     def detect(self, images: Sequence[StudyImage]) -> list[Detection]:
         """All bodies on all images, in the images' own pixels."""
-        if not self._loaded:
+        if not self._loaded and self.weights is not None:
             load_weights(self.detector.network, self.weights)
-            self.detector.to(self.device).eval()
             self._loaded = True
+        self.detector.to(self.device).eval()
         found: list[Detection] = []
         views = [(image, image_plane(image)) for image in images]
         pictures = []
