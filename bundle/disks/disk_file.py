@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import gzip
+import json
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from bundle.disks.types import DiskReading
 from bundle.disks.views import SLICES_PER_VIEW, VIEWS
@@ -46,8 +49,6 @@ def save_disk(path: str | Path, reading: DiskReading) -> Path:
 
 
 def _packed(payload: bytes, name: str) -> bytes:
-    import gzip
-
     return gzip.compress(payload, mtime=0) if name.endswith(".gz") else payload
 
 
@@ -118,3 +119,41 @@ class SaveDisksd(MapTransform):
                 if reading.axial is not None or reading.sagittal is not None:
                     save_disk(self.folder / f"{item[self.study_key].name}_{reading.level}{ENDING}", reading)
         return item
+
+
+class DiskFiles(Dataset):
+    """Disks in files, with their labels: items as in bundle.phantom.rois.DiskRois, each with the views that it has.
+
+    Args:
+        datalist: JSON file of MONAI's form, ``training`` with ``image`` (path), ``label`` (index into FINDINGS), ``level``
+            (index into DISK_LEVELS) and ``patient`` (number, by which data are split).
+        patients: which patients are used, by the remainder of their number: ``[2, [0]]`` for the even ones; null for all.
+        length: number of items, drawn at random; null for each disk once, in order.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        datalist: str | Path,
+        patients: tuple[int, Sequence[int]] | None = None,
+        length: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        items = json.loads(Path(datalist).read_text(encoding="utf-8"))["training"]
+        if patients is not None:
+            items = [item for item in items if item["patient"] % patients[0] in patients[1]]
+        if not items:
+            raise ValueError(f"{datalist}: no disk of the patients asked for")
+        self.items = items
+        count = len(items)
+        self.order = np.arange(count) if length is None else np.random.default_rng(seed).integers(count, size=int(length))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        item = self.items[int(self.order[index])]
+        views = {name: torch.from_numpy(view) for name, view in load_disk(item["image"]).items() if view is not None}
+        return {**views, **{key: int(item[key]) for key in ("label", "level", "patient")}}
