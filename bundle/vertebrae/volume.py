@@ -110,7 +110,8 @@ class MarkupsSaver:
 
     def __call__(self, engine: Engine) -> None:
         """Write the boxes of the batch."""
-        for volume, found in zip(engine.state.output["image"], engine.state.output["pred"], strict=True):
+        output: Any = engine.state.output
+        for volume, found in zip(output["image"], output["pred"], strict=True):
             rois: list[RoiBox] = found["rois"]
             name = Path(volume.meta["filename_or_obj"]).name.split(".nii")[0]
             with whole_file(self.output_dir / f"{name}.mrk.json") as part:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 SCORE, SCORED_WITH = "lumbar_uncertainty", "lumbar_scored_with"
 
 
-class LumbarUncertainty(ScoringMethod):  # type: ignore[misc]
+class LumbarUncertainty(ScoringMethod):
     """Scores every sagittal series that has no label: how unsure the names of its bodies and its disks are.
 
     Args:
@@ -78,7 +78,7 @@ class LumbarUncertainty(ScoringMethod):  # type: ignore[misc]
         }
 
 
-class MostUncertain(Strategy):  # type: ignore[misc]
+class MostUncertain(Strategy):
     """The series with the highest score of LumbarUncertainty.
 
     One that was handed out lately comes after the others, so that two people do not label the same; one without a score

@@ -29,7 +29,7 @@ _WIDTH_TO_DEPTH = 1.4
 Answer = tuple[str | None, dict[str, Any]]
 
 
-class LumbarInfer(InferTask):  # type: ignore[misc]  # MONAI Label is not in the environment that checks types
+class LumbarInfer(InferTask):
     """What all of the app's answers share.
 
     Args:
@@ -121,9 +121,9 @@ class VertebraSegmentation(LumbarInfer):
         """Label map on the voxels of the series as ``.nii.gz``."""
         volume = load_sagittal(path)
         column = self.reading.finder.find(volume.series)
-        labels = label_map(column.vertebrae, volume.series, volume.voxels.shape, volume.affine_ras)  # type: ignore[arg-type]
+        labels = label_map(column.vertebrae, volume.series, volume.voxels.shape, volume.affine_ras)
         file = _temporary(".nii.gz")
-        nibabel.save(nibabel.Nifti1Image(labels, volume.affine_ras), file)  # type: ignore[attr-defined]
+        nibabel.save(nibabel.Nifti1Image(labels, volume.affine_ras), file)
         return file, {"flags": list(column.flags), "naming_margin": _finite(column.margin)}
 
 

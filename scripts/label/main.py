@@ -32,7 +32,7 @@ from scripts.label.studies import Studies  # noqa: E402
 from scripts.label.trainers import TRAINERS  # noqa: E402
 
 
-class LumbarApp(MONAILabelApp):  # type: ignore[misc]
+class LumbarApp(MONAILabelApp):
     """Detection, classification, whole reports, training of both networks and active learning, over one datastore."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:

@@ -44,7 +44,7 @@ def load_volume(path: str | Path) -> Volume:
         StudyError: it cannot be read, or is no volume.
     """
     try:
-        image: Any = nibabel.load(str(path))  # type: ignore[attr-defined]
+        image: Any = nibabel.load(str(path))
         voxels, affine = np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
     except Exception as error:  # whatever the library raises on a damaged file, the user gets one line
         raise StudyError(f"{Path(path).name}: the volume cannot be read ({type(error).__name__})") from error

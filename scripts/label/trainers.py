@@ -36,7 +36,7 @@ _PICTURE_PX = 384
 _SLICES = 5  # of a series, around the middle
 
 
-class LumbarTrain(TrainTask):  # type: ignore[misc]
+class LumbarTrain(TrainTask):
     """What both trainings share.
 
     A request may change what ``config`` lists; ``max_epochs`` and the like are those of the training config.
@@ -146,7 +146,7 @@ class LumbarTrain(TrainTask):  # type: ignore[misc]
             shutil.copyfile(trained, part)
 
     def _labelled(self, datastore: Datastore) -> Iterator[tuple[Path, Volume, Label]]:
-        """Path, volume and label of each sagittal series that a person has labelled; one that cannot be read is passed over."""
+        """Path, volume and label of each sagittal series that a person has labelled; one that cannot be read is left out."""
         for entry in datastore.datalist():
             path, label = Path(entry["image"]), Path(entry["label"])
             image = path.name.removesuffix(".gz").removesuffix(".nii")
@@ -215,7 +215,7 @@ class VertebraTrain(LumbarTrain):
 
 def _moved(box: Box, plane: Any, view: Any) -> list[float]:
     ends = view.to_pixel(plane.to_patient(np.reshape(box, (2, 2))))
-    return np.round(np.concatenate([ends.min(0), ends.max(0)]), 2).tolist()  # type: ignore[no-any-return]
+    return np.round(np.concatenate([ends.min(0), ends.max(0)]), 2).tolist()
 
 
 class DiskTrain(LumbarTrain):
