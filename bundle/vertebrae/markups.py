@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bundle.geometry import BODY_LEVELS, SlicePlane, Stack, Vertebra
+from bundle.geometry import BODY_LEVELS, SliceBox, SlicePlane, Stack, Vertebra
 from bundle.geometry.lifting import box_corners_px
 from bundle.geometry.upright import BACK, FEET, upright_view
 from bundle.study.plain import slice_axes
 from bundle.study.types import Series, StudyImage
 
+#: A body's box has this share of its usual depth or more where the slice passes through it, and not beside it through a pedicle.
+_FULL_DEPTH = 0.75
 #: Value of each body in a label map; 0 is background.
 LABEL_VALUES: dict[str, int] = {level: k + 1 for k, level in enumerate(BODY_LEVELS)}
 _SCHEMA = (
@@ -51,7 +53,7 @@ def body_boxes(vertebrae: Sequence[Vertebra], series: Series) -> list[RoiBox]:
     """The box of each body that has boxes on the series' slices; none in a series without a patient space.
 
     In the plane of the slices a box is the median of those on the slices; across them it reaches half a step beyond the
-    outer slices on which the body is seen.
+    outer slices that pass through the body.
     """
     planes = {image.sop_instance_uid: image.plane for image in series.images if image.plane is not None}
     if not planes:
@@ -62,7 +64,7 @@ def body_boxes(vertebrae: Sequence[Vertebra], series: Series) -> list[RoiBox]:
 
 
 def _body_box(vertebra: Vertebra, planes: Mapping[str, SlicePlane], half_step: float) -> RoiBox:
-    seen = [(box, planes[box.sop_instance_uid]) for box in vertebra.boxes]
+    seen = [(box, planes[box.sop_instance_uid]) for box in through_body(vertebra)]
     view = upright_view(seen[0][1], BACK, FEET, 1.0)
     axes = np.stack([-view.normal, -view.row_direction, -view.column_direction])
     # Back x feet is the patient's right where the axes of the slices are those of the patient, so R x A = S holds.
@@ -71,6 +73,14 @@ def _body_box(vertebra: Vertebra, planes: Mapping[str, SlicePlane], half_step: f
     low, high = np.median(corners.min(1), axis=0), np.median(corners.max(1), axis=0)
     low[0], high[0] = corners[..., 0].min() - half_step, corners[..., 0].max() + half_step
     return RoiBox(vertebra.level, (low + high) / 2 @ axes, high - low, axes, f"score {vertebra.score:.2f}")
+
+
+def through_body(vertebra: Vertebra) -> list[SliceBox]:
+    """The boxes on slices that pass through the body; farther out what is found is the narrower pedicle."""
+    corners = np.stack([box_corners_px(box) for box in vertebra.boxes])
+    depth = np.linalg.norm(corners[:, [1, 2]] - corners[:, [0, 3]], axis=-1).mean(1)
+    full = depth >= _FULL_DEPTH * float(np.percentile(depth, 75))
+    return [box for box, kept in zip(vertebra.boxes, full, strict=True) if kept]
 
 
 def slicer_markups(boxes: Sequence[RoiBox]) -> dict[str, Any]:
@@ -127,7 +137,7 @@ def label_map(
     across, row_axis, column_axis = slice_axes(affine_ras)
     pictures = {image.sop_instance_uid: Image.new("L", (shape[column_axis], shape[row_axis])) for image in series.images}
     for vertebra in vertebrae:
-        for box in vertebra.boxes:
+        for box in through_body(vertebra) if vertebra.boxes else ():
             outline = [tuple(point) for point in box_corners_px(box).tolist()]
             ImageDraw.Draw(pictures[box.sop_instance_uid]).polygon(outline, fill=LABEL_VALUES[vertebra.level])
     labels = np.zeros(shape, dtype=np.uint8)
