@@ -15,7 +15,7 @@ from bundle.geometry.upright import BACK, FEET, upright_view
 from bundle.study.plain import slice_axes
 from bundle.study.types import Series, StudyImage
 
-#: A body's box has this share of its usual depth or more where the slice passes through it, and not beside it through a pedicle.
+#: A box has this share of the body's usual depth or more where its slice passes through the body; else through a pedicle.
 _FULL_DEPTH = 0.75
 #: Value of each body in a label map; 0 is background.
 LABEL_VALUES: dict[str, int] = {level: k + 1 for k, level in enumerate(BODY_LEVELS)}

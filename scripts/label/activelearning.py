@@ -50,7 +50,7 @@ class LumbarUncertainty(ScoringMethod):
         due = [image for image in images if datastore.get_image_info(image).get(SCORED_WITH) != state]
         most = int(request.get("max_samples") or 0) or len(due)
         for image in due[:most]:
-            info = {**self._score(Path(datastore.get_image_uri(image))), SCORED_WITH: state}
+            info = {**self._score(image, Path(datastore.get_image_uri(image))), SCORED_WITH: state}
             datastore.update_image_info(image, info)
         return {
             "total": len(images),
@@ -59,11 +59,11 @@ class LumbarUncertainty(ScoringMethod):
             "latency": round(time.monotonic() - start, 1),
         }
 
-    def _score(self, path: Path) -> dict[str, Any]:
+    def _score(self, image: str, path: Path) -> dict[str, Any]:
         """Scores of a series; none of one that is not sagittal or cannot be read, which nobody can label."""
         try:
             column = self.reading.finder.find(load_sagittal(path).series)
-            found = self.reading.study(self.studies.source(path))
+            found = self.reading.study(self.studies.source(path, image))
         except StudyError as error:
             _log.info("not scored: %s", error)
             return {SCORE: None}

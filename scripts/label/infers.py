@@ -12,7 +12,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
+from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from bundle.disks.types import DiskReading
@@ -60,13 +60,14 @@ class LumbarInfer(InferTask):
         """(file or None, result) of the image at the path ``request["image"]``.
 
         Raises:
-            MONAILabelException: the image or its study cannot be read; one line says why.
+            HTTPException: the image or its study cannot be read. MONAI Label's own exception would reach the client as an
+                internal error without a word.
         """
         start = time.monotonic()
         try:
             file, result = self.answer(Path(request["image"]), request)
         except (StudyError, WeightsError) as error:
-            raise MONAILabelException(MONAILabelError.INFERENCE_ERROR, str(error)) from error
+            raise HTTPException(status_code=422, detail=str(error)) from error
         return file, {
             "label_names": self.labels,
             "latencies": {"total": round(time.monotonic() - start, 2)},
@@ -148,7 +149,7 @@ class DiskClassification(LumbarInfer):
         level = request.get("level")
         if level is not None and level not in DISK_LEVELS:
             raise StudyError(f"level {level}: no such disk, known are {', '.join(DISK_LEVELS)}")
-        found = self.reading.study(self.studies.source(path))
+        found = self.reading.study(self.studies.source(path, request.get("image_id")))
         disks = [d for d in found.disks if level in (None, d.level)]
         result: dict[str, Any] = {"disks": [_disk_result(d) for d in disks], "flags": list(found.column.flags)}
         if level is not None:
@@ -172,7 +173,7 @@ class LumbarStudy(LumbarInfer):
 
     def answer(self, path: Path, request: Mapping[str, Any]) -> Answer:
         """``report.json`` as file and under ``report``."""
-        document = self.reading.document(self.studies.source(path))
+        document = self.reading.document(self.studies.source(path, request.get("image_id")))
         return _json_file(document), {"report": document}
 
 

@@ -61,7 +61,9 @@ def read_label(path: Path, volume: Volume, info: Mapping[str, Any], segments: Ma
         if any(len(words) != 2 for words in named):
             raise StudyError(f"{path.name}: an ROI is named by a body (L4), or by a disk and its finding (L4-L5 bulge)")
         return Label(_boxes_of_rois(bodies, volume), _checked({words[0]: words[1] for words in named}, path) | findings)
-    return Label(_boxes_of_map(_read_map(path), volume, segments or {v: k for k, v in LABEL_VALUES.items()}), findings)
+    return Label(
+        _boxes_of_map(_read_map(path, volume), volume, segments or {v: k for k, v in LABEL_VALUES.items()}), findings
+    )
 
 
 def _checked(findings: dict[str, str], path: Path) -> dict[str, str]:
@@ -110,12 +112,22 @@ def _boxes_of_rois(rois: Sequence[RoiBox], volume: Volume) -> dict[str, dict[str
     return boxes
 
 
-def _read_map(path: Path) -> NDArray[np.int64]:
-    import itk
+def _read_map(path: Path, volume: Volume) -> NDArray[np.int64]:
+    """A label map on the voxels of the series; one of a DICOM SEG has only the slices that show something."""
+    import SimpleITK as sitk
 
     try:
+        labels = sitk.ReadImage(str(path))
+        if labels.GetSize() != volume.voxels.shape:
+            affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine_ras
+            spacing = np.linalg.norm(affine[:3, :3], axis=0)
+            grid = sitk.Image(volume.voxels.shape, sitk.sitkUInt16)
+            grid.SetOrigin(affine[:3, 3].tolist())
+            grid.SetSpacing(spacing.tolist())
+            grid.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+            labels = sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
         # ITK's arrays are (K, J, I).
-        return np.rint(itk.array_from_image(itk.imread(str(path)))).astype(np.int64).T
+        return np.rint(sitk.GetArrayFromImage(labels)).astype(np.int64).T
     except Exception as error:  # whatever the library raises on a damaged file, the user gets one line
         raise StudyError(f"{path.name}: the label map cannot be read ({type(error).__name__})") from error
 

@@ -74,6 +74,13 @@ class LumbarApp(MONAILabelApp):
         if programs not in os.environ["PATH"].split(os.pathsep):
             os.environ["PATH"] += os.pathsep + programs
 
+    def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
+        """As MONAI Label's, with the image's own name as ``image_id`` beside its path."""
+        # The first time that a series of a DICOMweb store is asked for, DICOMWebDatastore.get_image_uri gives the name of a
+        # temporary file, in which the series' UID is lost (MONAI Label 0.8.5, monailabel/datastore/dicom.py).
+        answer: dict[str, Any] = super().infer({**request, "image_id": request.get("image")}, datastore)
+        return answer
+
     def info(self) -> dict[str, Any]:
         """As MONAI Label's, with the weights in use."""
         weights = {key: self.reading.weights(key).name for key in ("vertebra_weights", "disk_weights")}

@@ -78,7 +78,7 @@ class Studies:
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
 
-    def source(self, path: str | Path) -> Path:
+    def source(self, path: str | Path, image_id: str | None = None) -> Path:
         """A file or folder that bundle.study reads: the whole study that the image is a series of.
 
         Of a DICOMweb store it is the study with all of its MR series, fetched where they are not here yet. In a local folder
@@ -86,12 +86,13 @@ class Studies:
 
         Args:
             path: of the image's file in the datastore.
+            image_id: the datastore's name of it, a series' UID in a DICOMweb store; by default that of the file.
 
         Raises:
             StudyError: the store does not know the series.
         """
         if isinstance(self.datastore, DICOMWebDatastore):
-            return self._fetched(image_id_of(path))
+            return self._fetched(image_id or image_id_of(path))
         return self._local(Path(path))
 
     def _fetched(self, series_uid: str) -> Path:

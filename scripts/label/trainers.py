@@ -167,7 +167,12 @@ class LumbarTrain(TrainTask):
 
 
 def _segments(label: Path, info: Mapping[str, Any]) -> dict[int, str] | None:
-    """Value -> body of a label map that MONAI Label made of a DICOM SEG, which numbers its segments from 1 in any order."""
+    """Value -> body of a label map that MONAI Label made of a DICOM SEG, which numbers its segments from 1 in any order.
+
+    Such a map is a ``.nrrd``; one that was saved through MONAI Label stays as it was sent.
+    """
+    if label.suffix != ".nrrd":
+        return None
     for file in sorted((label.parent / str(info.get("SeriesInstanceUID", ""))).glob("*")):
         if file.is_file() and file.parent != label.parent:
             segments = dcmread(file, stop_before_pixels=True).get("SegmentSequence") or []
@@ -176,7 +181,8 @@ def _segments(label: Path, info: Mapping[str, Any]) -> dict[int, str] | None:
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in metrics.items() if np.ndim(value) == 0 and np.isfinite(value)}
+    """The finite numbers among an engine's metrics, which also has them gathered under one name."""
+    return {name: round(value, 4) for name, value in metrics.items() if isinstance(value, float) and np.isfinite(value)}
 
 
 class VertebraTrain(LumbarTrain):

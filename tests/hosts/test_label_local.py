@@ -1,4 +1,4 @@
-"""MONAI Label on a local folder, driven over HTTP as Slicer and OHIF drive it: read, correct, train, pick the next, read again."""
+"""MONAI Label on a local folder, driven over HTTP: read, correct, train, pick the next, read again."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_bodies_come_as_named_boxes_that_slicer_opens(server, markups, truth):
         if body["level"] in LUMBAR_LEVELS:
             off = np.asarray(rois[body["level"]]["center"]) - np.asarray(body["center_lps_mm"])
             assert np.linalg.norm(off) < 12.0, body["level"]
-            assert 20.0 < min(rois[body["level"]]["size"]) and max(rois[body["level"]]["size"]) < 75.0
+            assert min(rois[body["level"]]["size"]) > 20.0 and max(rois[body["level"]]["size"]) < 75.0
     listed = server.result("vertebra_detection", "whole")["vertebrae"]
     assert [v["level"] for v in listed] == list(rois)
     assert all(0.4 < v["score"] <= 1.0 for v in listed)
@@ -126,8 +126,8 @@ def test_a_study_comes_as_a_report_of_our_schema(server):
 
 def test_a_disk_that_does_not_exist_is_refused_in_one_line(server):
     answer = server.infer("disk_classification", "whole", level="L9")
-    assert answer.status_code >= 400
-    assert "Traceback" not in answer.text
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("level L9: no such disk")
 
 
 def test_the_series_whose_names_are_unsure_is_scored_highest_and_picked(scored, server):
