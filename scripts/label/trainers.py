@@ -105,7 +105,7 @@ class LumbarTrain(TrainTask):
         held_out = len({p % 5 for p in patients}) > 1 and any(p % 5 == 0 for p in patients)
         overrides = {k: request[k] for k in self.SETTINGS if k in request}
         if not held_out:
-            overrides |= self.everyone()
+            overrides |= {"patients": None, "held_out": None}
         trained = folder / "weights.pt"
         before, after = self._run({**overrides, "datalist": str(datalist), "weights": str(trained)})
         self._publish(trained)
@@ -161,10 +161,6 @@ class LumbarTrain(TrainTask):
     def items(self, folder: Path, number: int, path: Path, volume: Volume, label: Label) -> Iterator[dict[str, Any]]:
         """Entries of the datalist for one labelled series, their files written into ``folder``."""
 
-    @abstractmethod
-    def everyone(self) -> dict[str, Any]:
-        """Overrides that train and validate with all patients."""
-
 
 def _segments(label: Path, info: Mapping[str, Any]) -> dict[int, str] | None:
     """Value -> body of a label map that MONAI Label made of a DICOM SEG, which numbers its segments from 1 in any order.
@@ -189,7 +185,7 @@ class VertebraTrain(LumbarTrain):
     """Trains the detector on the sagittal slices of labelled series."""
 
     def __init__(self, reading: LabelReading, studies: Studies) -> None:
-        configs = ("train_vertebrae.yaml", "train_vertebrae_real.yaml", "train_vertebrae_labels.yaml")
+        configs = ("train_vertebrae.yaml", "train_vertebrae_labels.yaml")
         super().__init__(
             reading, studies, "vertebra_detection", "vertebra_weights", configs, "Vertebra detector, from labelled bodies"
         )
@@ -213,10 +209,6 @@ class VertebraTrain(LumbarTrain):
                 "labels": list(boxes),
                 "corners": [None] * len(boxes),
             }
-
-    def everyone(self) -> dict[str, Any]:
-        """Overrides that train and validate with all patients."""
-        return {"patients": None, "validation_patients": None}
 
 
 def _moved(box: Box, plane: Any, view: Any) -> list[float]:
@@ -247,10 +239,6 @@ class DiskTrain(LumbarTrain):
                     "level": DISK_LEVELS.index(disk.level),
                     "patient": number,
                 }
-
-    def everyone(self) -> dict[str, Any]:
-        """Overrides that train and validate with all patients."""
-        return {"patients": None, "held_out": None}
 
 
 #: The app's trainings, by the model that they train.
