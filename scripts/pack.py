@@ -117,6 +117,8 @@ def workflow_config(root: Path, workflow: Mapping[str, Any]) -> dict[str, Any]:
     """One config out of those that ``workflow`` lays over one another; see configs/packs.yaml."""
     merged = ConfigParser.load_config_files([root / path for path in workflow["from"]])
     config = _renamed(merged, workflow.get("rename", {}))
+    for key, place in workflow.get("refer", {}).items():
+        _refer(config, key, place)
     parser = ConfigParser(config)
     for key, value in workflow.get("set", {}).items():
         parser[key] = value
@@ -145,6 +147,31 @@ def _renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
     text = json.dumps({names.get(key, key): value for key, value in config.items()})
     renamed: dict[str, Any] = json.loads(_REFERENCE.sub(new_reference, text))
     return renamed
+
+
+def _refer(config: dict[str, Any], key: str, place: str | Mapping[str, Any]) -> None:
+    """Move what stands at ``place`` to ``key``, and refer to it from there; nothing where there is nothing to move."""
+    where, otherwise = (place, None) if isinstance(place, str) else (place["at"], place["otherwise"])
+    holder: Any = config
+    *path, last = where.split("#")
+    for step in path:
+        holder = _member(holder, step)
+        if holder is None:
+            return
+    value = holder.get(last, otherwise)
+    if value is not None:
+        *path, name = key.split("#")
+        target: Any = config
+        for step in path:
+            target = target[step]
+        target[name], holder[last] = value, f"@{key}"
+
+
+def _member(holder: Any, step: str) -> Any:
+    """A mapping's value, or the component of a list that has this ``_target_``."""
+    if isinstance(holder, list):
+        return next((entry for entry in holder if isinstance(entry, dict) and entry.get("_target_") == step), None)
+    return holder.get(step)
 
 
 def pack_metadata(metadata: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

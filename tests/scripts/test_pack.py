@@ -124,21 +124,6 @@ def test_a_workflow_has_the_properties_that_monai_asks_for(packs, name, workflow
     assert made.check_properties() == []
 
 
-@pytest.mark.parametrize("overlay", ["inference_vertebrae.yaml", "inference_disks.yaml"])
-def test_so_has_each_network_of_the_whole_bundle(root, overlay, data):
-    made = ConfigWorkflow(
-        config_file=[str(root / "configs" / name) for name in ("inference.yaml", overlay)],
-        meta_file=str(root / "configs" / "metadata.json"),
-        logging_file=False,
-        workflow_type="infer",
-        bundle_root=str(root),
-        dataset_dir=str(data),
-    )
-    made.initialize()
-    # The bundle has two networks, and names each for what it does.
-    assert made.check_properties() == ["network_def"]
-
-
 def test_the_disk_network_takes_and_gives_what_its_metadata_say(packs):
     # The detector's network gives a dictionary of maps, which verify_net_in_out cannot read; the model zoo leaves its own
     # detection bundle out of this check for that (exclude_verify_shape_list).
