@@ -119,6 +119,8 @@ def workflow_config(root: Path, workflow: Mapping[str, Any]) -> dict[str, Any]:
     config = _renamed(merged, workflow.get("rename", {}))
     for key, place in workflow.get("refer", {}).items():
         _refer(config, key, place)
+    for key in workflow.get("inline", []):
+        _inline(config, key)
     parser = ConfigParser(config)
     for key, value in workflow.get("set", {}).items():
         parser[key] = value
@@ -165,6 +167,17 @@ def _refer(config: dict[str, Any], key: str, place: str | Mapping[str, Any]) -> 
         for step in path:
             target = target[step]
         target[name], holder[last] = value, f"@{key}"
+
+
+def _inline(config: dict[str, Any], key: str) -> None:
+    """Put what a list refers to into the list itself, and refer to it there."""
+    entries: Any = config
+    for step in key.split("#"):
+        entries = entries[step]
+    for index, entry in enumerate(entries):
+        if isinstance(entry, str) and entry.startswith("@"):
+            name = entry[1:]
+            entries[index], config[name] = config[name], f"@{key}#{index}"
 
 
 def _member(holder: Any, step: str) -> Any:
