@@ -25,6 +25,7 @@ from bundle.whole_file import whole_file
 #: one of them refers to it.
 ENTRIES: tuple[str, ...] = (
     "imports", "bundle_root", "dataset_dir", "device", "network_def", "dataset", "preprocessing", "inferer", "detector",
+    "detector_ops",
     "evaluator", "postprocessing", "handlers", "initialize", "run", "finalize",
 )  # fmt: skip
 _REFERENCE = re.compile(r"@(\w+)")
