@@ -2,8 +2,8 @@
 
 python -m scripts.federated --config_file configs/federation_vertebrae.yaml
 
-Needs NVIDIA FLARE and MONAI's part for it (requirements-dev.txt). The hospitals are processes of FLARE's simulator; each runs
-monai.fl.client.MonaiAlgo on the training config.
+Needs NVIDIA FLARE and MONAI's part for it (requirements-dev.txt). The hospitals are processes of FLARE's simulator; each
+runs monai.fl.client.MonaiAlgo on the training config.
 """
 
 from __future__ import annotations
@@ -180,7 +180,9 @@ def train_alone(federation: Mapping[str, Any], site: str, output_dir: Path, init
     Returns:
         Its weights.
     """
-    algo = MonaiAlgo(**{**client_arguments(federation, site, output_dir / f"{site}-alone"), "config_evaluate_filename": None})
+    algo = MonaiAlgo(
+        **{**client_arguments(federation, site, output_dir / f"{site}-alone"), "config_evaluate_filename": None}
+    )
     algo.initialize(extra={ExtraItems.CLIENT_NAME: f"{site}-alone"})
     weights = torch.load(initial, map_location="cpu", weights_only=True)
     for _ in range(federation["rounds"]):
@@ -213,9 +215,7 @@ def main(config_file: str = "configs/federation_vertebrae.yaml", **changes: Any)
     """
     logging.getLogger("monai.fl").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="executing the bundle config")  # the configs are this folder's own
-    parser = ConfigParser(ConfigParser.load_config_file(config_file))
-    parser.update(changes)
-    federation = parser.config
+    federation = _federation(config_file, changes)
     output_dir = Path(federation["output_dir"]).absolute()
     output_dir.mkdir(parents=True, exist_ok=True)
     initial = _initial_weights(federation, output_dir / "initial.pt")
@@ -234,6 +234,15 @@ def main(config_file: str = "configs/federation_vertebrae.yaml", **changes: Any)
     key = federation["key_metric"]
     for name, metrics in results.items():
         print(f"{name}: {key} {metrics[key]:.3f} [{metrics[f'{key}_low']:.3f}, {metrics[f'{key}_high']:.3f}]")
+
+
+def _federation(config_file: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        parser = ConfigParser(ConfigParser.load_config_file(config_file))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {config_file}: cannot be read ({error})") from None
+    parser.update(dict(changes))
+    return dict(parser.get())
 
 
 def _initial_weights(federation: Mapping[str, Any], path: Path) -> Path:
