@@ -16,7 +16,8 @@ from requests.adapters import HTTPAdapter
 
 from scripts.settings import MB, Server
 
-_TIMEOUT_SECONDS = (5, 60)
+#: To connect, and of silence.
+TIMEOUT_SECONDS = (5, 60)
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)  # success, and success with a warning
 
 
@@ -128,7 +129,14 @@ class _PlainStars(HTTPAdapter):
 
 
 def client(server: Server) -> DICOMwebClient:
-    """A client of a DICOMweb server that follows no redirection and no proxy of the environment."""
+    """A client of a DICOMweb server."""
+    made = DICOMwebClient(str(server.dicomweb), session=session_of(server), timeout=TIMEOUT_SECONDS)
+    made.set_http_retry_params(retry=False)
+    return made
+
+
+def session_of(server: Server) -> requests.Session:
+    """A session with the server's user and password that follows no redirection and no proxy of the environment."""
     session = requests.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, _PlainStars())
@@ -136,9 +144,7 @@ def client(server: Server) -> DICOMwebClient:
     session.max_redirects = 0  # an answer must not lead to an address that is not configured
     if server.user:
         session.auth = (server.user, os.environ.get(server.password_variable, ""))
-    client = DICOMwebClient(str(server.dicomweb), session=session, timeout=_TIMEOUT_SECONDS)
-    client.set_http_retry_params(retry=False)
-    return client
+    return session
 
 
 @contextmanager
