@@ -60,6 +60,8 @@ class Listening:
         if not path.is_file():
             return {}
         with closing(sqlite3.connect(path)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'studies'").fetchall():
+                return {}  # it is being made
             rows = db.execute("SELECT study_instance_uid, state, message FROM studies ORDER BY number").fetchall()
         return {uid: (state, message) for uid, state, message in rows}
 
@@ -68,6 +70,21 @@ class Listening:
 
     def log(self):
         return (self.folder / "log").read_text()
+
+
+@pytest.fixture
+def listen(root, tmp_path):
+    """Makes a Listening, whose process does not outlive the test."""
+    made = []
+
+    def listening(**settings):
+        made.append(Listening(root, tmp_path / "pacs", **settings))
+        return made[-1]
+
+    yield listening
+    for one in made:
+        if one.process is not None and one.process.poll() is None:
+            one.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +127,10 @@ def results(server, uid, folder):
     return kinds, len(fetched)
 
 
-def test_ten_studies_one_broken_killed_once_each_has_one_result_set(root, studies, tmp_path):
+def test_ten_studies_one_broken_killed_once_each_has_one_result_set(listen, studies, tmp_path):
     with orthanc(tmp_path, stable_seconds=1) as url:
         server = Server(name="archive", dicomweb=url)
-        listening = Listening(
-            root, tmp_path / "pacs", server={"name": "archive", "dicomweb": url}, orthanc=url.rsplit("/", 1)[0]
-        )
+        listening = listen(server={"name": "archive", "dicomweb": url}, orthanc=url.rsplit("/", 1)[0])
         listening.start()
         for study in studies.values():
             send(server, files_of(study), "TEST")
@@ -166,7 +181,7 @@ def check_results(listening, server, studies, folder):
     assert list((listening.folder / "state" / "incoming").iterdir()) == []
 
 
-def test_a_search_finds_what_is_new_and_results_go_where_they_should(root, studies, sample_study, tmp_path):
+def test_a_search_finds_what_is_new_and_results_go_where_they_should(root, listen, studies, sample_study, tmp_path):
     first, second = [uid for uid, folder in studies.items() if folder.name != "4"][:2]
     other = copy_of(sample_study, tmp_path / "brain")
     for path in files_of(other):
@@ -180,10 +195,14 @@ def test_a_search_finds_what_is_new_and_results_go_where_they_should(root, studi
         server = Server(name="archive", dicomweb=url)
         node = {"name": "results", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": port}
         send(server, files_of(studies[first]), "TEST")
-        listening = Listening(
-            root, tmp_path / "pacs", server={"name": "archive", "dicomweb": url}, store_to=node, backlog=False,
-            days=None, stable_seconds=1, results=["sr"],
-        )  # fmt: skip
+        listening = listen(
+            server={"name": "archive", "dicomweb": url},
+            store_to=node,
+            backlog=False,
+            days=None,
+            stable_seconds=1,
+            results=["sr"],
+        )
         listening.start()
         wait_until(lambda: listening.states() or listening.process.poll() is not None, SECONDS)
         send(server, files_of(studies[second]) + files_of(other), "TEST")
@@ -203,16 +222,17 @@ def test_a_search_finds_what_is_new_and_results_go_where_they_should(root, studi
         assert [line.split("\t")[1] for line in printed.splitlines()] == ["skipped", "done", "skipped"]
 
 
-def test_results_that_were_stored_when_the_listener_was_ended_are_not_stored_twice(root, studies, tmp_path):
+def test_results_that_were_stored_when_the_listener_was_ended_are_not_stored_twice(listen, studies, tmp_path):
     uid = next(iter(studies))
     with orthanc(tmp_path, stable_seconds=1) as url:
         server = Server(name="archive", dicomweb=url)
         send(server, files_of(studies[uid]), "TEST")
         time.sleep(3)  # Orthanc calls it stable
-        listening = Listening(
-            root, tmp_path / "pacs", server={"name": "archive", "dicomweb": url}, orthanc=url.rsplit("/", 1)[0],
+        listening = listen(
+            server={"name": "archive", "dicomweb": url},
+            orthanc=url.rsplit("/", 1)[0],
             keep_reports=True,
-        )  # fmt: skip
+        )
         assert listening.start("--once").process.wait(timeout=SECONDS) == 0
         before = {entry["00080018"]["Value"][0] for entry in client(server).search_for_instances(uid)}
         assert listening.states() == {uid: ("done", "")} and len(before) > IMAGES
