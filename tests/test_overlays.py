@@ -54,7 +54,7 @@ def test_a_run_is_tracked_by_mlflow(root, tmp_path):
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.run_name == "train" and run.info.status == "FINISHED"
     assert run.data.params["iterations_per_epoch"] == "4"
-    assert {"train_loss", "lr group_0", "kappa"} <= set(run.data.metrics)
+    assert {"train_loss", "lr_group_0", "kappa"} <= set(run.data.metrics)
     assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 8
 
 
