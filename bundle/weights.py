@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,17 @@ def save_weights(network: nn.Module, path: str | Path) -> Path:
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """The network with the state of ``path``, in single precision.
 
-    A training checkpoint that holds the state under ``model`` is read too.
+    A training checkpoint that holds the state under ``model`` is read too. A network that is a file itself (it has
+    ``load_file``, as ExportedNetwork) takes that file.
 
     Raises:
         WeightsError: the file is missing, is no weights file, or belongs to another network.
     """
     import torch
 
+    load_file: Callable[[Path], nn.Module] | None = getattr(network, "load_file", None)
+    if load_file is not None:
+        return load_file(Path(path))
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"weights file {path} is missing: train it, or name another one")

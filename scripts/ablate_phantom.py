@@ -19,8 +19,8 @@ from bundle.whole_file import whole_file
 from scripts.evaluate_detector import evaluate
 
 _COLUMNS = {
-    ("lumbar_t1", "bodies_found"): "lumbar T1: bodies found",
-    ("lumbar_t1", "bodies_named"): "bodies named right",
+    ("lumbar_t1", "found"): "lumbar T1: bodies found",
+    ("lumbar_t1", "named"): "bodies named right",
     ("lumbar_t1", "images_named"): "images with L1-L5 right",
     ("spider_t2", "count_right"): "SPIDER T2: count right",
     ("spider_t2", "count_within_one"): "count within one",
@@ -83,8 +83,8 @@ def table(figures: dict[str, dict[str, Any]]) -> str:
     for name, found in figures.items():
         cells = []
         for source, figure in _COLUMNS:
-            value = found[source][figure]
-            cells.append("{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value[key] for key in ("value", "low", "high"))))
+            value = (100 * found[source][f"{figure}{end}"] for end in ("", "_low", "_high"))
+            cells.append("{:.1f} [{:.1f}, {:.1f}]".format(*value))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Measures weights of the vertebra detector on real images: outlined T1 images, and the number of vertebrae in SPIDER.
+"""Measures weights of the vertebra detector on real images: labelled pictures, and the number of vertebrae in SPIDER.
 
 python -m scripts.evaluate_detector --data ../shared/data --weights models/vertebrae.pt
 """
@@ -7,72 +7,139 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
+import torch
+import yaml
 from monai.bundle import ConfigParser
-from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
-from bundle.datasets.lumbar_t1 import LabelledImage, read_lumbar_t1
+from bundle.datasets.lumbar_t1 import LabelledImage, body_corners, read_lumbar_t1
 from bundle.geometry import BODY_LEVELS
 from bundle.statistics import bootstrap_interval
 from bundle.study import StudyError, StudyReader
+from bundle.study.types import StudyImage
+from bundle.vertebrae.column import Column, find_column
 from bundle.vertebrae.finder import VertebraFinder
+from bundle.vertebrae.metrics import VertebraMetrics
 from bundle.whole_file import whole_file
 
-_IOU = 0.5
+#: Depth of a body (mm) by which pictures without pixel size are given one, so that errors can be told in millimetres.
+_BODY_DEPTH_MM = 34.0
+CONTRASTS = ("t2", "t1", "t2_SPACE")
 
 
-@dataclass(frozen=True)
-class Column:
-    """The bodies found on one picture.
-
-    Args:
-        boxes: (N, 4) column and row of two corners, pixels.
-        levels: N names over the whole column, None for what is no part of it.
-    """
-
-    boxes: NDArray[np.float64]
-    levels: tuple[str | None, ...]
+def load_finder(weights: str | Path, config: str = "configs/inference.yaml") -> VertebraFinder:
+    """The finder of a config with other weights."""
+    parser = ConfigParser()
+    parser.read_config(config)
+    parser["vertebra_weights"] = str(weights)
+    finder: VertebraFinder = parser.get_parsed_content("vertebra_finder")
+    return finder
 
 
-def find_column(finder: VertebraFinder, path: Path) -> tuple[Column, tuple[int, int]]:
-    """Bodies on a picture, named over the column, and the picture's (rows, columns)."""
-    picture = StudyReader()(path).series[0].images[0]
-    found = finder.detect([picture])
-    if not found:
-        return Column(np.zeros((0, 4)), ()), picture.shape
-    naming = finder.namer(
-        np.array([d.center for d in found]), np.array([d.height for d in found]), np.array([d.class_scores for d in found])
-    )
-    levels = tuple(BODY_LEVELS[k] if k >= 0 else None for k in naming.levels)
-    return Column(np.array([d.box.xyxy for d in found]), levels), picture.shape
+def read_image(path: str | Path) -> StudyImage:
+    """A picture file as an image."""
+    return StudyReader()(Path(path)).series[0].images[0]
 
 
-def judged(image: LabelledImage, column: Column, shape: tuple[int, int]) -> list[tuple[str, bool, bool]]:
-    """(level, found, named right) of each outlined body: found is an overlap (IoU) of at least one half."""
-    rows = []
-    for level, outline in image.outlines.items():
-        points = outline * shape[::-1]
-        box = np.concatenate([points.min(0), points.max(0)])
-        shared = np.minimum(column.boxes[:, 2:], box[2:]) - np.maximum(column.boxes[:, :2], box[:2])
-        overlap = np.prod(np.clip(shared, 0, None), axis=1)
-        union = np.prod(column.boxes[:, 2:] - column.boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - overlap
-        iou = overlap / np.maximum(union, 1e-9)
-        best = int(iou.argmax()) if len(iou) else -1
-        there = best >= 0 and bool(iou[best] >= _IOU)
-        rows.append((level, there, there and column.levels[best] == level))
-    return rows
+def target_of(boxes: Any, levels: Sequence[str], corners: Any, patient: Any) -> dict[str, Any]:
+    """What VertebraMetrics compares with, of boxes (N, 4) and corners (N, 4, 2) as (column, row)."""
+    found = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    known = [np.full((4, 2), np.nan) if c is None else np.asarray(c, dtype=np.float64) for c in corners]
+    lumbar = [k for k, level in enumerate(levels) if level[0] == "L"] or list(range(len(found)))
+    depth_px = float(np.median((found[:, 2] - found[:, 0])[lumbar])) if len(found) else 1.0
+    return {
+        "boxes": _rows_first(found.reshape(-1, 2, 2)).reshape(-1, 4),
+        "labels": torch.tensor([BODY_LEVELS.index(level) for level in levels], dtype=torch.int64),
+        "corners": _rows_first(np.asarray(known).reshape(-1, 4, 2)),
+        "patient": patient,
+        "pixel_mm": _BODY_DEPTH_MM / depth_px,
+    }
 
 
-def presacral(column: Column) -> int:
-    """Number of vertebrae above the sacrum."""
-    return sum(level is not None and level[0] in "LT" for level in column.levels)
+def outlined_target(image: LabelledImage, shape: tuple[int, int]) -> dict[str, Any]:
+    """The target of a picture with outlines."""
+    outlines = {level: outline * shape[::-1] for level, outline in image.outlines.items()}
+    boxes = [np.concatenate([o.min(0), o.max(0)]) for o in outlines.values()]
+    corners = body_corners(outlines)
+    return target_of(boxes, list(outlines), [corners[level] for level in outlines], image.patient)
+
+
+def prediction_of(column: Column) -> dict[str, Tensor]:
+    """A column as VertebraMetrics takes it; a body without a name has the label -1."""
+    return {
+        "boxes": _rows_first(column.boxes.reshape(-1, 2, 2)).reshape(-1, 4),
+        "labels": torch.tensor([-1 if n is None else BODY_LEVELS.index(n) for n in column.levels], dtype=torch.int64),
+        "labels_scores": torch.from_numpy(column.scores.astype(np.float32)),
+        "corners": _rows_first(column.corners.reshape(-1, 4, 2)),
+    }
+
+
+def _rows_first(points: np.ndarray) -> Tensor:
+    return torch.from_numpy(points[..., ::-1].astype(np.float32).copy())
+
+
+class Tally:
+    """Gathers figures of pictures that may be read by different weights, each by those that have not seen its patient."""
+
+    def __init__(self) -> None:
+        self.metric = VertebraMetrics()
+        self.pictures: list[dict[str, Any]] = []
+
+    def add(self, name: str, column: Column, target: Mapping[str, Any]) -> None:
+        """One picture with its column as found, and as it should be."""
+        self.metric.update(([prediction_of(column)], [dict(target)]))
+        image = self.metric._images[-1]
+        self.pictures.append(
+            {
+                "name": name,
+                "patient": target["patient"],
+                "bodies": image["bodies"],
+                "named": image["named"],
+                "all_named": image["all_named"],
+                "margin": round(column.margin, 3),
+                "transition": round(column.transition, 3),
+            }
+        )
+
+    def figures(self) -> dict[str, float]:
+        """See VertebraMetrics."""
+        return {key: round(value, 4) for key, value in self.metric.compute().items()}
+
+
+class Counts:
+    """Compares the number of vertebrae above the sacrum with that of SPIDER's overview."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int]] = []
+
+    def add(self, name: str, column: Column, count: int) -> None:
+        """One picture."""
+        self.rows.append((name, column.presacral - count))
+
+    def figures(self) -> dict[str, Any]:
+        """Shares of pictures on which the number is right, and within one; each with its interval by patient."""
+        patients = np.array([int(name.split("_")[0]) for name, _ in self.rows])
+        off = np.array([difference for _, difference in self.rows])
+        result: dict[str, Any] = {
+            "pictures": len(off),
+            "differences": {str(k): int((off == k).sum()) for k in np.unique(off)},
+        }
+        for name, right in (("count_right", off == 0), ("count_within_one", np.abs(off) <= 1)):
+            value, low, high = bootstrap_interval(patients, partial(_share, right))
+            result |= {name: round(value, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
+        return result
+
+
+def _share(right: np.ndarray, cases: np.ndarray) -> float:
+    return float(right[cases].mean())
 
 
 def read_counts(path: Path) -> dict[str, int]:
@@ -88,56 +155,33 @@ def read_counts(path: Path) -> dict[str, int]:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _interval(groups: Iterable[int], values: Iterable[bool]) -> dict[str, float]:
-    cases = np.array(list(values), dtype=np.float64)
-    value, low, high = bootstrap_interval(np.array(list(groups)), lambda index: float(cases[index].mean()))
-    return {"value": round(value, 4), "low": round(low, 4), "high": round(high, 4), "cases": len(cases)}
+def upside_down(looked_at: str | Path = "configs/spider_labels.yaml") -> set[str]:
+    """Names of SPIDER's pictures that stand on their head in our copy."""
+    return set(yaml.safe_load(Path(looked_at).read_text())["upside_down"])
 
 
-def on_lumbar_t1(find: Callable[[Path], tuple[Column, tuple[int, int]]], folder: Path) -> dict[str, Any]:
-    """Bodies found and named right, and images with all of L1 to L5 named right."""
-    bodies, images = [], []
-    for image in tqdm(list(read_lumbar_t1(folder)), unit="image", desc="lumbar T1"):
-        rows = judged(image, *find(image.path))
-        bodies += [(image.patient, found, named) for _, found, named in rows]
-        images.append((image.patient, all(named for level, _, named in rows if level[0] == "L")))
-    patients = [patient for patient, *_ in bodies]
-    return {
-        "bodies_found": _interval(patients, (found for _, found, _ in bodies)),
-        "bodies_named": _interval(patients, (named for *_, named in bodies)),
-        "images_named": _interval((p for p, _ in images), (right for _, right in images)),
-    }
-
-
-def on_spider(find: Callable[[Path], tuple[Column, tuple[int, int]]], folder: Path, contrast: str = "t2") -> dict[str, Any]:
-    """Pictures on which the number of vertebrae above the sacrum is that of the overview, exactly and within one."""
-    counts = read_counts(folder / "overview.csv")
-    rows = []
-    for path in tqdm(sorted((folder / "images").glob(f"*_{contrast}.png")), unit="image", desc=f"SPIDER {contrast}"):
-        if path.stem in counts:
-            rows.append((int(path.stem.split("_")[0]), presacral(find(path)[0]) - counts[path.stem]))
-    patients = [patient for patient, _ in rows]
-    return {
-        "count_right": _interval(patients, (off == 0 for _, off in rows)),
-        "count_within_one": _interval(patients, (abs(off) <= 1 for _, off in rows)),
-        "mean_difference": round(float(np.mean([off for _, off in rows])), 3),
-    }
+def counted_pictures(folder: Path, contrast: str) -> Iterable[tuple[Path, int]]:
+    """SPIDER's pictures of a contrast that stand upright, with the number of vertebrae above the sacrum."""
+    counts, fallen = read_counts(folder / "overview.csv"), upside_down()
+    for path in sorted((folder / "images").glob(f"*_{contrast}.png")):
+        if path.stem in counts and path.stem not in fallen:
+            yield path, counts[path.stem]
 
 
 def evaluate(data: str | Path, weights: str | Path, config: str = "configs/inference.yaml") -> dict[str, Any]:
     """All figures of one weights file; see main."""
-    parser = ConfigParser()
-    parser.read_config(config)
-    parser["vertebra_weights"] = str(weights)
-    finder: VertebraFinder = parser.get_parsed_content("vertebra_finder")
-
-    def find(path: Path) -> tuple[Column, tuple[int, int]]:
-        return find_column(finder, path)
-
-    return {
-        "lumbar_t1": on_lumbar_t1(find, Path(data) / "lumbar-t1"),
-        "spider_t2": on_spider(find, Path(data) / "spider"),
-    }
+    finder = load_finder(weights, config)
+    outlined = Tally()
+    for image in tqdm(list(read_lumbar_t1(Path(data) / "lumbar-t1")), unit="picture", desc="lumbar T1"):
+        picture = read_image(image.path)
+        outlined.add(image.path.name, find_column(finder, picture), outlined_target(image, picture.shape))
+    result: dict[str, Any] = {"lumbar_t1": outlined.figures()}
+    for contrast in CONTRASTS:
+        counts = Counts()
+        for path, count in tqdm(list(counted_pictures(Path(data) / "spider", contrast)), unit="picture", desc=contrast):
+            counts.add(path.stem, find_column(finder, read_image(path)), count)
+        result[f"spider_{contrast}"] = counts.figures()
+    return result
 
 
 def main(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,29 @@ def read_lumbar_t1(folder: str | Path) -> Iterator[LabelledImage]:
             continue
         outlines = {LUMBAR_LEVELS[number]: polygon for number, (_, polygon) in zip(numbers, found, strict=True)}
         yield LabelledImage(path, int(name[1]), outlines, note)
+
+
+def body_corners(outlines: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Level -> (4, 2) upper front, upper back, lower back and lower front corner of each outlined body.
+
+    A corner is the point of the outline that lies farthest along its diagonal, seen along the column: where the neighbours
+    are says which way is up. The front is to the left, as in all these pictures.
+
+    Args:
+        outlines: level -> (N, 2) polygon, column and row, of at least two bodies.
+    """
+    order = sorted(outlines, key=lambda level: outlines[level][:, 1].mean())
+    centers = {level: (outlines[level].min(0) + outlines[level].max(0)) / 2 for level in order}
+    corners = {}
+    for k, level in enumerate(order):
+        above, below = centers[order[max(k - 1, 0)]], centers[order[min(k + 1, len(order) - 1)]]
+        down = (below - above) / np.linalg.norm(below - above)
+        back = np.array([down[1], -down[0]])
+        along = (outlines[level] - centers[level]) @ np.stack([back, down], axis=1)
+        along = along / np.maximum(np.abs(along).max(0), 1e-9)
+        farthest = [int(np.argmax(along @ np.array(way))) for way in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        corners[level] = outlines[level][farthest]
+    return corners
 
 
 def _polygons(path: Path) -> list[tuple[int, NDArray[np.float64]]]:

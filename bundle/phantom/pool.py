@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,16 +118,23 @@ class RenderPool(Dataset):
 
 
 def _render(dataset: Renderer, results: Any, first: int, processes: int, batch: int) -> None:
-    """Render the batches ``first``, ``first + processes`` ... without end."""
+    """Render the batches ``first``, ``first + processes`` ... until the process that wants them is gone."""
     torch.set_num_threads(1)
     batches = max(len(dataset) // batch, 1)
     number = first
-    while True:
+    parent = mp.parent_process()
+    # A parent that is killed cannot stop its children, and one that waits at a full queue would wait for ever.
+    while parent is None or parent.is_alive():
         start = number % batches * batch
         items = dataset.__getitems__(range(start, min(start + batch, len(dataset))))
         # Arrays travel as bytes: tensors would take a file descriptor each.
-        results.put([_as_arrays(item) for item in items])
+        arrays = [_as_arrays(item) for item in items]
+        while parent is None or parent.is_alive():
+            with suppress(queue.Full):
+                results.put(arrays, timeout=1.0)
+                break
         number += processes
+    results.cancel_join_thread()
 
 
 def _as_arrays(item: Mapping[str, Any]) -> dict[str, Any]:

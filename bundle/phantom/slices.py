@@ -28,6 +28,8 @@ NEGATIVES: Mapping[str, float] = {
 DEFAULT_CONTRASTS: Mapping[str, float] = {"T2": 0.5, "T1": 0.2, "STIR": 0.1, "T2FS": 0.12, "PD": 0.08}
 #: Bodies around which a lumbar field of view lies: most show the sacrum, as technicians take care to.
 _CENTERS: Mapping[str, float] = {"L5": 0.1, "L4": 0.35, "L3": 0.35, "L2": 0.15, "L1": 0.05}
+#: Transitions that the shape of L5 and S1 shows; of a sixth lumbar body or a rib on L1 a sagittal slice shows nothing.
+TRANSITIONS_IN_VIEW = ("sacralised L5", "lumbarised S1")
 _TALL_MM = 330.0  # larger fields of view show bodies above T7
 
 
@@ -38,10 +40,15 @@ def draw(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
 
 
 def sagittal_plane(
-    rng: np.random.Generator, center_lps_mm: np.ndarray, size_px: int, field_of_view_mm: float, spread_mm: float
+    rng: np.random.Generator,
+    center_lps_mm: np.ndarray,
+    size_px: int,
+    field_of_view_mm: float,
+    spread_mm: float,
+    roll_deg: float = 4.0,
 ) -> SlicePlane:
     """A sagittal plane near ``center_lps_mm``, a little tilted, head up and front to the left as radiologists view it."""
-    tilt, turn, roll = np.radians(rng.normal(0, (3.0, 4.0, 4.0)))
+    tilt, turn, roll = np.radians(rng.normal(0, (3.0, 4.0, roll_deg)))
     row = unit([np.sin(turn), np.cos(turn), np.sin(roll)])
     column = np.array([np.sin(tilt), 0.0, -1.0])
     column = unit(column - (column @ row) * row)
@@ -57,6 +64,11 @@ class _Plan:
     view: View | None
     boxes: list[tuple[str, SliceBox]]
     rng: np.random.Generator
+    transitional: bool = False
+
+    @property
+    def pixel_mm(self) -> float:
+        return self.view.plane.pixel_spacing_mm[0] if self.view is not None else 1.0
 
 
 class VertebraSlices(Dataset):
@@ -67,7 +79,9 @@ class VertebraSlices(Dataset):
         ``boxes``: (N, 4) float32, (row, column) of the top-left, then of the bottom-right corner: the axes' order, as
         MONAI's detection has it;
         ``labels``: (N,) int64, index into BODY_LEVELS;
-        ``corners``: (N, 4, 2) float32, (row, column) of upper front, upper back, lower back, lower front.
+        ``corners``: (N, 4, 2) float32, (row, column) of upper front, upper back, lower back, lower front;
+        ``transition``: (N,) float32, for L5 and S1 whether they are transitional (1 or 0), NaN for the other bodies;
+        ``pixel_mm``: size of a pixel.
 
     Args:
         length: number of items.
@@ -81,6 +95,7 @@ class VertebraSlices(Dataset):
         negative_kinds: shares of their kinds, keys of NEGATIVES.
         contrasts_per_plane: consecutive items that show the same plane of the same patient, each in its own contrast and
             from its own scanner. Painting is what takes time, and more contrasts cost little.
+        roll_deg: standard deviation of the picture's turn in its own plane.
         cut: share of planes that end below S1 or S2 and are padded with black, as many studies are: the names must not
             depend on seeing the whole sacrum.
         transitions: shares of transitional anatomy; a sixth lumbar body has no name, so it is not among the defaults.
@@ -101,6 +116,7 @@ class VertebraSlices(Dataset):
         negatives: float = 0.08,
         negative_kinds: Mapping[str, float] = NEGATIVES,
         contrasts_per_plane: int = 2,
+        roll_deg: float = 4.0,
         cut: float = 0.3,
         transitions: Mapping[str, float] | None = None,
         variation: float = 1.0,
@@ -117,8 +133,9 @@ class VertebraSlices(Dataset):
         self.negatives = float(negatives)
         self.negative_kinds = dict(negative_kinds)
         self.contrasts_per_plane = int(contrasts_per_plane)
+        self.roll_deg = float(roll_deg)
         self.cut = float(cut)
-        self.transitions = dict(transitions) if transitions is not None else {"sacralised L5": 0.03, "lumbarised S1": 0.02}
+        self.transitions = dict(transitions) if transitions is not None else {"sacralised L5": 0.06, "lumbarised S1": 0.06}
         self.variation = float(variation)
         self.soft_tissue = bool(soft_tissue)
         self.device = torch.device(device)
@@ -173,7 +190,8 @@ class VertebraSlices(Dataset):
         front_mm = patient.spine.front_depth_mm if isinstance(patient, SpinePatient) else 110.0
         acquisitions = [sample_acquisition(rng, self.rates, front_mm) for _ in signals]
         seeds = [int(rng.integers(2**31)) for _ in signals]
-        return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng)
+        transitional = isinstance(patient, SpinePatient) and patient.spine.transition in TRANSITIONS_IN_VIEW
+        return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng, transitional)
 
     def _place(
         self, rng: np.random.Generator, kind: str, field_of_view_mm: float
@@ -200,7 +218,7 @@ class VertebraSlices(Dataset):
                 np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
             )
             return patient, plane, []
-        plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0)
+        plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0, self.roll_deg)
         return patient, plane, [] if kind in ("beside", "myelogram") else boxes_on_slice(spine, plane)
 
     def _finished(self, plan: _Plan, images: Tensor | None) -> list[dict[str, Any]]:
@@ -213,7 +231,7 @@ class VertebraSlices(Dataset):
         if sacral and rng.random() < self.cut:
             last_row = int(rng.choice(sacral) + rng.uniform(-3, 25))
             images, found = padded(images, last_row), seen_above(found, last_row)
-        truth = targets(found)
+        truth = targets(found, plan.transitional) | {"pixel_mm": torch.tensor(plan.pixel_mm)}
         return [{"image": image[None].clone(), **truth} for image in images]
 
 
@@ -252,13 +270,15 @@ def seen_above(found: list[tuple[str, SliceBox]], last_row: int, least: float = 
     return result
 
 
-def targets(found: list[tuple[str, SliceBox]]) -> dict[str, Tensor]:
-    """Boxes, labels and corners as tensors in the axes' order (row, column); see VertebraSlices."""
+def targets(found: list[tuple[str, SliceBox]], transitional: bool = False) -> dict[str, Tensor]:
+    """Boxes, labels, corners and transition as tensors, in the axes' order (row, column); see VertebraSlices."""
     boxes = np.asarray([b.xyxy for _, b in found], dtype=np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
     corners = np.asarray([b.corners_px for _, b in found], dtype=np.float32).reshape(-1, 4, 2)[..., ::-1].copy()
     labels = np.asarray([BODY_LEVELS.index(level) for level, _ in found], dtype=np.int64)
+    transition = [float(transitional) if level in ("L5", "S1") else float("nan") for level, _ in found]
     return {
         "boxes": torch.from_numpy(boxes.copy()),
         "labels": torch.from_numpy(labels),
         "corners": torch.from_numpy(corners),
+        "transition": torch.tensor(transition, dtype=torch.float32),
     }

@@ -11,6 +11,7 @@ from monai.apps.detection.utils.ATSS_matcher import ATSSMatcher
 from monai.data.box_utils import box_iou, clip_boxes_to_image, non_max_suppression
 from monai.losses.giou_loss import BoxGIoULoss
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bundle.vertebrae.network import decode_landmarks, encode_landmarks
 
@@ -18,12 +19,14 @@ from bundle.vertebrae.network import decode_landmarks, encode_landmarks
 class BodyDetector(RetinaNetDetector):
     """MONAI's RetinaNetDetector, which also learns and gives corners, and gives one box a body with all its class scores.
 
-    In training mode ``detector(images, targets)`` returns a dictionary of losses: ``classification``, ``box_regression``
-    and ``landmark_regression``. A target has ``boxes`` (N, 4), ``labels`` (N,) and ``corners`` (N, 4, 2); corners that are
-    not known are NaN and take no part in the loss.
+    In training mode ``detector(images, targets)`` returns a dictionary of losses: ``classification``, ``box_regression``,
+    ``landmark_regression`` and ``transition``. A target has ``boxes`` (N, 4), ``labels`` (N,), ``corners`` (N, 4, 2) and
+    ``transition`` (N,), 1 for a body at a lumbosacral transition, else 0; corners and transitions that are not known are NaN
+    and take no part in the loss.
 
     In evaluation mode ``detector(images)`` returns for each image ``boxes`` (N, 4), ``labels`` (N,), ``labels_scores``
-    (N,), ``class_scores`` (N, classes) and ``corners`` (N, 4, 2), best first. Boxes and corners are (row, column).
+    (N,), ``class_scores`` (N, classes), ``corners`` (N, 4, 2) and ``transition`` (N,) from 0 to 1, best first. Boxes and
+    corners are (row, column).
 
     Args:
         network: a LandmarkRetinaNet.
@@ -34,12 +37,14 @@ class BodyDetector(RetinaNetDetector):
         atss_candidates: anchors a level that ATSS (Zhang et al. 2020) considers for a box.
         negatives_per_image: hardest negatives that the classification loss sees in an image, at the least.
         landmark_weight: of the corners' loss against the others.
+        transition_weight: of the transition's loss.
         classification_loss: of logits against one-hot classes; default binary cross-entropy.
         box_loss: of decoded boxes; default generalised IoU.
         landmark_loss: of corner codes; default smooth L1.
     """
 
     landmark_key = "landmark_regression"
+    transition_key = "transition"
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class BodyDetector(RetinaNetDetector):
         atss_candidates: int = 6,
         negatives_per_image: int = 96,
         landmark_weight: float = 1.0,
+        transition_weight: float = 0.2,
         classification_loss: nn.Module | None = None,
         box_loss: nn.Module | None = None,
         landmark_loss: nn.Module | None = None,
@@ -60,6 +66,7 @@ class BodyDetector(RetinaNetDetector):
         self.nms_thresh = float(nms_thresh)
         self.detections_per_img = int(detections_per_img)
         self.landmark_weight = float(landmark_weight)
+        self.transition_weight = float(transition_weight)
         self.set_cls_loss(classification_loss or nn.BCEWithLogitsLoss(reduction="mean"))
         self.set_box_regression_loss(box_loss or BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
         self.landmark_loss = landmark_loss or nn.SmoothL1Loss(beta=0.1)
@@ -99,10 +106,12 @@ class BodyDetector(RetinaNetDetector):
         }
         matched = self.compute_anchor_matched_idxs(anchors, targets, num_anchor_locs_per_level)
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
+        transition = self._reshape_maps(head_outputs_reshape[self.transition_key])  # type: ignore[arg-type]
         return {
             self.cls_key: self.compute_cls_loss(head_outputs_reshape[self.cls_key], targets, matched),
             self.box_reg_key: self.compute_box_loss(head_outputs_reshape[self.box_reg_key], targets, anchors, matched),
             self.landmark_key: self.landmark_weight * self._landmark_loss(codes, targets, anchors, matched),
+            self.transition_key: self.transition_weight * _transition_loss(transition[..., 0], targets, matched),
         }
 
     def _landmark_loss(
@@ -130,6 +139,7 @@ class BodyDetector(RetinaNetDetector):
         """Bodies of each image; see the class."""
         scores = head_outputs_reshape[self.cls_key].sigmoid() if need_sigmoid else head_outputs_reshape[self.cls_key]
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
+        transition = self._reshape_maps(head_outputs_reshape[self.transition_key])[..., 0].sigmoid()  # type: ignore[arg-type]
         found = []
         for image, size in enumerate(image_sizes):
             best, label = scores[image].max(dim=1)
@@ -148,6 +158,20 @@ class BodyDetector(RetinaNetDetector):
                     self.pred_score_key: best[chosen],
                     "class_scores": scores[image][chosen],
                     "corners": decode_landmarks(codes[image][chosen], anchors[image][chosen]),
+                    "transition": transition[image][chosen],
                 }
             )
         return found
+
+
+def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:
+    predicted, wanted = [], []
+    for logit, target, index in zip(logits, targets, matched, strict=True):
+        chosen = torch.where(index >= 0)[0]
+        truth = target["transition"][index[chosen]]
+        known = ~torch.isnan(truth)
+        predicted.append(logit[chosen[known]])
+        wanted.append(truth[known])
+    if sum(len(p) for p in predicted) == 0:
+        return logits.sum() * 0.0
+    return binary_cross_entropy_with_logits(torch.cat(predicted), torch.cat(wanted))

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from bundle.vertebrae.detector import BodyDetector
 
+_TARGET_KEYS = ("boxes", "labels", "corners", "transition", "pixel_mm")
+
 
 def prepare_batch(
     batch: Sequence[Mapping[str, Any]], device: str | torch.device | None = None, non_blocking: bool = False, **kwargs: Any
@@ -17,14 +19,14 @@ def prepare_batch(
     """(images, targets, (targets,), {}) of a list of items (``no_collation``), as the engines take them.
 
     Args:
-        batch: items with ``image`` (1, H, W), and ``boxes``, ``labels``, ``corners`` (see VertebraSlices).
+        batch: items with ``image`` (1, H, W), and ``boxes``, ``labels``, ``corners``, ``transition`` (see VertebraSlices).
         device: where to put them.
         non_blocking: as in Tensor.to.
         kwargs: unused; the engines pass their ``to_kwargs``.
     """
     images = torch.stack([torch.as_tensor(item["image"]) for item in batch]).to(device, non_blocking=non_blocking)
     targets = [
-        {key: torch.as_tensor(item[key]).to(device, non_blocking=non_blocking) for key in ("boxes", "labels", "corners")}
+        {key: torch.as_tensor(item[key]).to(device, non_blocking=non_blocking) for key in _TARGET_KEYS if key in item}
         for item in batch
     ]
     return images, targets, (targets,), {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from bundle.geometry.lifting import lift_vertebra
 from bundle.geometry.resample import resample_plane
 from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.detector import BodyDetector
-from bundle.vertebrae.naming import ChainNamer
+from bundle.vertebrae.naming import ChainNamer, Naming
 from bundle.vertebrae.view import image_plane, sagittal_view
 from bundle.weights import load_weights
 
@@ -28,6 +29,8 @@ class VertebraFinder:
         namer: decides the names over the whole column.
         device: where the network runs.
         longest_px: longer side of the picture that the detector sees.
+        body_px: sizes of bodies (root of the box's area) in that picture that the detector is used to; with others it looks
+            again at a picture of another size.
         percentiles: brightness between these becomes 0 to 1.
         reach_mm: slices up to this far to either side of the stack's middle are looked at: a curved spine leaves the middle.
         step_mm: of thinner slices only so many are looked at that they are this far apart.
@@ -36,6 +39,7 @@ class VertebraFinder:
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_score: mean score of the column's bodies below which it is refused.
+        max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
         min_margin: below this margin of the naming the study is flagged ``levels_unsure``: 3 is what one body of the sacrum
             weighs (minus the logarithm of ChainNamer's floor of 0.05), so less than that is not ruled out by it.
     """
@@ -47,6 +51,7 @@ class VertebraFinder:
         namer: ChainNamer | None = None,
         device: str | torch.device = "cpu",
         longest_px: int = 256,
+        body_px: tuple[float, float] = (18.0, 40.0),
         percentiles: tuple[float, float] = (1.0, 99.0),
         reach_mm: float = 45.0,
         step_mm: float = 3.0,
@@ -56,12 +61,14 @@ class VertebraFinder:
         min_bodies: int = 3,
         min_score: float = 0.4,
         min_margin: float = 3.0,
+        max_transition: float = 0.5,
     ) -> None:
         self.detector = detector
         self.weights = Path(weights)
         self.namer = namer or ChainNamer()
         self.device = torch.device(device)
         self.longest_px = int(longest_px)
+        self.body_px = (float(body_px[0]), float(body_px[1]))
         self.percentiles = (float(percentiles[0]), float(percentiles[1]))
         self.reach_mm = float(reach_mm)
         self.step_mm = float(step_mm)
@@ -71,39 +78,67 @@ class VertebraFinder:
         self.min_bodies = int(min_bodies)
         self.min_score = float(min_score)
         self.min_margin = float(min_margin)
+        self.max_transition = float(max_transition)
         self._loaded = False
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
         """Named bodies from the head down, and flags (``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``,
-        ``levels_missing``).
+        ``levels_missing``, ``transitional_anatomy``, ``picture_upside_down``).
 
         Raises:
             WeightsError: the weights are missing or do not fit.
             StudyError: an image cannot be decoded.
         """
         images = self._middle(series)
-        detections = self.detect(images)
-        bodies = self._gather(detections)
-        enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
-        bodies = [b for b in bodies if len(b) >= enough]
+        bodies = self._bodies(images)
         if not bodies:
             return (), ("no_spine_found",)
-        centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
-        heights = np.array([np.median([d.height for d in b]) for b in bodies])
-        scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
-        naming = self.namer(centers, heights, scores)
-        kept = np.flatnonzero(naming.levels >= 0)
-        lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        if not lumbar or len(kept) < self.min_bodies or scores[kept].max(1).mean() < self.min_score:
+        naming, scores = self._name(bodies)
+        if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
+            return (), ("picture_upside_down",)
+        if not self._is_lumbar(naming, scores):
             return (), ("no_spine_found",)
+        kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        return tuple(found), self._flags({v.level for v in found}, naming.margin)
+        transition = [
+            np.average([d.transition for d in bodies[k]], weights=[d.score for d in bodies[k]])
+            for k in kept
+            if BODY_LEVELS[naming.levels[k]] in ("L5", "S1")
+        ]
+        flags = self._flags({v.level for v in found}, naming.margin, float(np.mean(transition)) if transition else 0.0)
+        return tuple(found), flags
 
-    def _flags(self, levels: set[str], margin: float) -> tuple[str, ...]:
+    def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
+        bodies = self._gather(self.detect(images))
+        enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
+        return [b for b in bodies if len(b) >= enough]
+
+    def _name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
+        """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
+        centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
+        heights = np.array([np.median([d.height for d in b]) for b in bodies])
+        scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
+        return self.namer(centers, heights, scores), scores
+
+    def _is_lumbar(self, naming: Naming, scores: NDArray) -> bool:
+        """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
+        kept = np.flatnonzero(naming.levels >= 0)
+        lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
+        return bool(lumbar) and len(kept) >= self.min_bodies and bool(scores[kept].max(1).mean() >= self.min_score)
+
+    def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
+        """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
+        bodies = self._bodies([_upside_down(image) for image in images])
+        if not bodies:
+            return False
+        other = self._name(bodies)
+        return self._is_lumbar(*other) and _evidence(*other) > 1.25 * _evidence(naming, scores)
+
+    def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
         flags = []
         if "S1" not in levels:
             flags.append("sacrum_not_seen")
@@ -111,6 +146,8 @@ class VertebraFinder:
             flags.append("levels_missing")
         if margin < self.min_margin:
             flags.append("levels_unsure")
+        if transition > self.max_transition:
+            flags.append("transitional_anatomy")
         return tuple(flags)
 
     def _middle(self, series: Series) -> list[StudyImage]:
@@ -127,16 +164,33 @@ class VertebraFinder:
         return [images[k] for k in near[middle % every :: every]]
 
     def detect(self, images: Sequence[StudyImage]) -> list[Detection]:
-        """All bodies on all images, in the images' own pixels."""
+        """All bodies on all images, in the images' own pixels.
+
+        The view is sized by the image; where the bodies in it turn out to be of a size that training did not show (a
+        field of view of the whole spine, a magnified picture without pixel size), a second view is sized by the bodies.
+        """
         if not self._loaded:
             load_weights(self.detector.network, self.weights)
             self.detector.to(self.device).eval()
             self._loaded = True
+        found = self._detect(images, self.longest_px)
+        sizes = [d.size_px for d in found if d.score >= self.min_score]
+        if len(sizes) < self.min_bodies:
+            return found
+        size = float(np.median(sizes))
+        if self.body_px[0] <= size <= self.body_px[1]:
+            return found
+        wanted = self.longest_px * float(np.sqrt(self.body_px[0] * self.body_px[1])) / size
+        again = self._detect(images, int(np.clip(wanted, self.longest_px / 2.5, self.longest_px * 2.5)))
+        # The second view is the better one only if more is seen in it.
+        return again if sum(d.score for d in again) > sum(d.score for d in found) else found
+
+    def _detect(self, images: Sequence[StudyImage], longest_px: int) -> list[Detection]:
         found: list[Detection] = []
         views = [(image, image_plane(image)) for image in images]
         pictures = []
         for image, plane in views:
-            view = sagittal_view(plane, self.longest_px)
+            view = sagittal_view(plane, longest_px)
             picture = resample_plane(image.load_pixels(), plane, view)
             low, high = np.percentile(picture, self.percentiles)
             scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1)
@@ -173,6 +227,16 @@ class VertebraFinder:
         return Vertebra(level, float(np.mean([b.score for b in boxes])), boxes)
 
 
+def _upside_down(image: StudyImage) -> StudyImage:
+    return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
+
+
+def _evidence(naming: Naming, scores: NDArray) -> float:
+    """How well bodies look like what their place in the column says they are: the sum of their scores for their names."""
+    kept = np.flatnonzero(naming.levels >= 0)
+    return float(scores[kept, naming.levels[kept]].sum())
+
+
 class Detection:
     """One body on one slice.
 
@@ -182,12 +246,24 @@ class Detection:
         center: (2,) column and row in the common upright view of the stack, in millimetres (pixels of a plain image), so
             that slices can be compared.
         height: of the body in the same unit.
+        size_px: root of the box's area in the picture that the detector saw.
+        transition: score of a body at a lumbosacral transition, 0 to 1.
     """
 
-    __slots__ = ("box", "center", "class_scores", "height", "score")
+    __slots__ = ("box", "center", "class_scores", "height", "score", "size_px", "transition")
 
-    def __init__(self, box: SliceBox, class_scores: NDArray, center: NDArray, height: float) -> None:
+    def __init__(
+        self,
+        box: SliceBox,
+        class_scores: NDArray,
+        center: NDArray,
+        height: float,
+        size_px: float = 27.0,
+        transition: float = 0.0,
+    ) -> None:
         self.box = box
+        self.size_px = size_px
+        self.transition = transition
         self.class_scores = class_scores
         self.center = center
         self.height = height
@@ -196,9 +272,8 @@ class Detection:
 
 def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: dict[str, NDArray]) -> list[Detection]:
     found = []
-    for box, score, class_scores, corners in zip(
-        output["boxes"], output["labels_scores"], output["class_scores"], output["corners"], strict=True
-    ):
+    keys = ("boxes", "labels_scores", "class_scores", "corners", "transition")
+    for box, score, class_scores, corners, transition in zip(*(output[key] for key in keys), strict=True):
         seen_px = np.array([[box[1], box[0]], [box[3], box[2]]], dtype=np.float64)  # (row, column) -> (column, row)
         corners_px = corners[:, ::-1].astype(np.float64)
         ends = plane.to_pixel(view.to_patient(seen_px))
@@ -218,6 +293,8 @@ def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: 
                 class_scores,
                 in_plane,
                 height,
+                float(np.sqrt((box[2] - box[0]) * (box[3] - box[1]))),
+                float(transition),
             )
         )
     return found

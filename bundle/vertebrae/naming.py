@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bundle.geometry import BODY_LEVELS
@@ -138,3 +141,22 @@ class ChainNamer:
             path[body] = name
             body, name = back[body, name]
         return best, path
+
+
+class ColumnNames:
+    """Gives one image's detections the names that a namer decides on over the whole column.
+
+    Args:
+        namer: decides.
+    """
+
+    def __init__(self, namer: ChainNamer | None = None) -> None:
+        self.namer = namer or ChainNamer()
+
+    def __call__(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        """The prediction (see BodyDetector) with new ``labels``, -1 for what is no body of the column."""
+        boxes, corners = (np.asarray(prediction[key].detach().cpu(), dtype=np.float64) for key in ("boxes", "corners"))
+        centers = (boxes[:, :2] + boxes[:, 2:])[:, ::-1] / 2
+        heights = np.linalg.norm(corners[:, [0, 1]].mean(1) - corners[:, [3, 2]].mean(1), axis=-1)
+        naming = self.namer(centers, heights, np.asarray(prediction["class_scores"].detach().cpu()))
+        return {**prediction, "labels": torch.from_numpy(naming.levels)}

@@ -73,13 +73,14 @@ class ResNetFPN(nn.Module):
 
 
 class LandmarkRetinaNet(RetinaNet):
-    """RetinaNet with a third output beside classes and boxes: the four corners of the body in each box.
+    """RetinaNet with two outputs beside classes and boxes: the four corners of the body in each box, and transition.
 
-    The corners share the box branch's features, so they cost one convolution. ``forward`` returns a dictionary of lists of
+    Both share the box branch's features, so they cost one convolution each. ``forward`` returns a dictionary of lists of
     maps (one a pyramid level), (B, anchors * channels, H, W):
         ``classification``: logits, num_classes channels;
         ``box_regression``: box codes, 4 channels;
-        ``landmark_regression``: corners as (row, column) offsets from the anchor's centre in units of its size, 8 channels.
+        ``landmark_regression``: corners as (row, column) offsets from the anchor's centre in units of its size, 8 channels;
+        ``transition``: logit of a body at a lumbosacral transition (a sacralised L5, a lumbarised S1), 1 channel.
 
     Args:
         num_classes: names of bodies.
@@ -92,9 +93,12 @@ class LandmarkRetinaNet(RetinaNet):
         super().__init__(2, num_classes, num_anchors, feature_extractor, size_divisible)
         self.landmark_key = "landmark_regression"
         channels = self.feature_map_channels
+        self.transition_key = "transition"
         self.landmark_head = Conv[Conv.CONV, 2](channels, num_anchors * LANDMARK_CHANNELS, kernel_size=3, padding=1)
-        nn.init.normal_(self.landmark_head.weight, std=0.01)
-        nn.init.zeros_(self.landmark_head.bias)
+        self.transition_head = Conv[Conv.CONV, 2](channels, num_anchors, kernel_size=3, padding=1)
+        for head in (self.landmark_head, self.transition_head):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
 
     def forward(self, images: Tensor) -> dict[str, list[Tensor]]:
         """See the class."""
@@ -104,6 +108,7 @@ class LandmarkRetinaNet(RetinaNet):
             self.cls_key: self.classification_head(maps),
             self.box_reg_key: [self.regression_head.bbox_reg(s) for s in shared],
             self.landmark_key: [self.landmark_head(s) for s in shared],
+            self.transition_key: [self.transition_head(s) for s in shared],
         }
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundle.datasets.lumbar_t1 import read_lumbar_t1
+from bundle.datasets.lumbar_t1 import body_corners, read_lumbar_t1
 from bundle.study import StudyError
 
 
@@ -62,3 +62,15 @@ def test_the_real_set_is_read(shared_data):
     assert len(images) == 155  # one of 156 has a single outline
     assert sum(bool(image.note) for image in images) == 3
     assert len({image.patient for image in images}) == 155
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 20.0, -35.0])
+def test_corners_of_an_outline_follow_the_column(turn_deg):
+    turn = np.radians(turn_deg)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    square = np.array([[-17.0, -13], [0, -12], [17, -13], [16, 0], [17, 13], [0, 12], [-17, 13]])
+    outlines = {level: (square + np.array([0, 36 * k])) @ rotation.T + 200 for k, level in enumerate(("L3", "L4", "L5"))}
+    corners = body_corners(outlines)
+    for k, level in enumerate(outlines):
+        expected = (square[[0, 2, 4, 6]] + [0, 36 * k]) @ rotation.T + 200
+        assert corners[level] == pytest.approx(expected)

@@ -12,7 +12,7 @@ SMALL = {"size_px": 64, "spacing_mm": (4.4, 0.4), "negatives": 0.0}
 
 
 def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    return a.keys() == b.keys() and all(torch.equal(torch.nan_to_num(a[k], -1), torch.nan_to_num(b[k], -1)) for k in a)
 
 
 def test_same_index_is_the_same_slice_whatever_was_asked_before():
@@ -51,12 +51,10 @@ def test_item_has_the_shapes_and_types_that_the_detector_takes():
     n = len(item["labels"])
     assert n >= 4
     assert {k: tuple(v.shape) for k, v in item.items()} == {
-        "image": (1, 64, 64), "boxes": (n, 4), "labels": (n,), "corners": (n, 4, 2),
+        "image": (1, 64, 64), "boxes": (n, 4), "labels": (n,), "corners": (n, 4, 2), "transition": (n,), "pixel_mm": (),
     }  # fmt: skip
-    assert [item[k].dtype for k in ("image", "boxes", "labels", "corners")] == [torch.float32] * 2 + [
-        torch.int64,
-        torch.float32,
-    ]
+    assert {item[k].dtype for k in item if k != "labels"} == {torch.float32}
+    assert item["labels"].dtype == torch.int64
 
 
 def test_boxes_are_rows_before_columns_and_lie_on_the_image():
@@ -103,7 +101,24 @@ def test_targets_exchange_columns_and_rows():
 
 
 def test_no_bodies_are_empty_targets():
-    assert {k: tuple(v.shape) for k, v in targets([]).items()} == {"boxes": (0, 4), "labels": (0,), "corners": (0, 4, 2)}
+    shapes = {k: tuple(v.shape) for k, v in targets([]).items()}
+    assert shapes == {"boxes": (0, 4), "labels": (0,), "corners": (0, 4, 2), "transition": (0,)}
+
+
+def test_transition_is_known_of_the_bodies_that_can_show_it():
+    found = [(level, SliceBox("a", (1.0, 2.0, 5.5, 8.0), 1.0, np.zeros((4, 2)))) for level in ("L4", "L5", "S1", "S2")]
+    for transitional in (False, True):
+        value = targets(found, transitional)["transition"]
+        assert value[1:3].tolist() == [float(transitional)] * 2
+        assert torch.isnan(value[[0, 3]]).all()
+
+
+@pytest.mark.parametrize(("transition", "value"), [("sacralised L5", 1.0), ("lumbarised S1", 1.0), ("T13", 0.0)])
+def test_slices_of_a_transitional_patient_say_so(transition, value):
+    dataset = VertebraSlices(8, seed=2, transitions={transition: 1.0}, **{**SMALL, "size_px": 96})
+    known = torch.cat([dataset[k]["transition"] for k in range(0, 8, 2)])
+    known = known[~torch.isnan(known)]
+    assert len(known) >= 2 and (known == value).all()
 
 
 def test_draw_follows_the_shares():

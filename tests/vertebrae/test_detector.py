@@ -19,7 +19,9 @@ def make_detector(**settings) -> BodyDetector:
 
 
 def target(boxes=BOXES, corners=CORNERS) -> dict[str, torch.Tensor]:
-    return {"boxes": boxes, "labels": torch.arange(len(boxes)) + 3, "corners": corners}
+    transition = torch.full((len(boxes),), float("nan"))
+    transition[:1] = 1.0
+    return {"boxes": boxes, "labels": torch.arange(len(boxes)) + 3, "corners": corners, "transition": transition}
 
 
 def image() -> torch.Tensor:
@@ -36,7 +38,7 @@ def losses(*targets) -> dict[str, torch.Tensor]:
 
 def test_losses_of_classes_boxes_and_corners_are_finite_and_positive():
     found = losses(target())
-    assert set(found) == {"classification", "box_regression", "landmark_regression"}
+    assert set(found) == {"classification", "box_regression", "landmark_regression", "transition"}
     assert all(torch.isfinite(v) and v > 0 for v in found.values())
 
 
@@ -77,6 +79,16 @@ def test_landmark_weight_scales_the_corners_loss():
     assert weighted.item() == pytest.approx(2.5 * plain.item())
 
 
+def test_transition_is_learned_where_it_is_known():
+    truth = target()
+    expected = losses(truth)["transition"].item()
+    nowhere = {**truth, "transition": torch.full((2,), float("nan"))}
+    assert losses(nowhere)["transition"] == 0
+    assert losses(truth, nowhere)["transition"].item() == pytest.approx(expected, rel=1e-5)
+    # A logit near 0 costs the logarithm of 2, times the loss's weight.
+    assert expected == pytest.approx(0.2 * 0.693, rel=0.2)
+
+
 def test_every_body_is_matched_to_an_anchor_whose_centre_it_holds():
     detector = make_detector()
     detector.generate_anchors(image()[None], detector.network(image()[None]))
@@ -104,7 +116,7 @@ def test_few_steps_on_one_image_lower_the_loss():
 # ---- bodies out of the maps ----------------------------------------------------------------------------------------------
 
 
-def decoded(anchors, scores, corners=None, size=(96, 96), **settings) -> dict[str, torch.Tensor]:
+def decoded(anchors, scores, corners=None, size=(96, 96), transition=None, **settings) -> dict[str, torch.Tensor]:
     """Bodies from maps that say: at each anchor these scores, its own box, and these corners."""
     detector = make_detector(**settings)
     codes = torch.zeros(1, len(anchors), 8) if corners is None else encode_landmarks(corners, anchors)[None]
@@ -112,6 +124,7 @@ def decoded(anchors, scores, corners=None, size=(96, 96), **settings) -> dict[st
         "classification": torch.logit(scores)[None],
         "box_regression": torch.zeros(1, len(anchors), 4),
         "landmark_regression": [codes.permute(0, 2, 1)[..., None]],
+        "transition": [(torch.zeros(len(anchors)) if transition is None else torch.logit(transition)).reshape(1, 1, -1, 1)],
     }
     (found,) = detector.postprocess_detections(maps, [anchors], [list(size)], [len(anchors)])
     return found
@@ -148,6 +161,11 @@ def test_corners_belong_to_their_box():
     assert torch.allclose(found["corners"], CORNERS[[1, 0]] + 2, atol=1e-4)
 
 
+def test_transition_belongs_to_its_box():
+    found = decoded(BOXES, scores_of((3, 0.7), (4, 0.8)), transition=torch.tensor([0.9, 0.2]))
+    assert found["transition"].tolist() == pytest.approx([0.2, 0.9], abs=1e-6)
+
+
 def test_boxes_below_the_threshold_are_dropped():
     found = decoded(BOXES, scores_of((3, 0.29), (4, 0.31)))
     assert found["labels"].tolist() == [4]
@@ -175,6 +193,7 @@ def test_nothing_found_keeps_the_shapes():
     shapes = {key: tuple(value.shape) for key, value in found.items()}
     assert shapes == {
         "boxes": (0, 4), "labels": (0,), "labels_scores": (0,), "class_scores": (0, 9), "corners": (0, 4, 2),
+        "transition": (0,),
     }  # fmt: skip
 
 

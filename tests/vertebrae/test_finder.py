@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ class KnowingDetector(nn.Module):
         return [self.planned[len(self.seen) - len(pictures) + k] for k in range(len(pictures))]
 
 
-def output(found, confusion: float = 0.0, score: float = 0.9) -> dict[str, torch.Tensor]:
+def output(found, confusion: float = 0.0, score: float = 0.9, transition: float = 0.1) -> dict[str, torch.Tensor]:
     """A detector's output, (row, column), of boxes (column, row)."""
     boxes = np.asarray([b.xyxy for _, b in found], dtype=np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
     corners = np.asarray([b.corners_px for _, b in found], dtype=np.float32).reshape(-1, 4, 2)[..., ::-1]
@@ -48,6 +50,7 @@ def output(found, confusion: float = 0.0, score: float = 0.9) -> dict[str, torch
         "labels_scores": torch.full((len(found),), score),
         "class_scores": torch.from_numpy(scores),
         "corners": torch.from_numpy(corners.copy()),
+        "transition": torch.full((len(found),), transition),
     }
 
 
@@ -210,6 +213,38 @@ def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
     assert "levels_unsure" in flags
 
 
+@pytest.mark.parametrize(("transition", "flags"), [(0.3, ()), (0.8, ("transitional_anatomy",))])
+def test_body_between_lumbar_and_sacral_is_flagged(spine, tmp_path, transition, flags):
+    series = examination(spine)
+    planned = [output(t, transition=transition) for t in truth_of(spine, series)]
+    assert find(tmp_path, series, planned)[1] == flags
+
+
+@pytest.mark.parametrize(("longest_px", "looks"), [(256, 1), (100, 2), (500, 2)])
+def test_bodies_of_an_unusual_size_are_looked_at_again_in_a_fitting_view(spine, tmp_path, longest_px, looks):
+    series = examination(spine, slices=1)
+    fitting = min(longest_px * np.sqrt(18 * 40) / _size_px(truth_of(spine, series, longest_px)[0]), 2.5 * longest_px)
+    first, second = (truth_of(spine, series, int(size))[0] for size in (longest_px, fitting))
+    detector = finder(tmp_path, [output(first), output(second, score=0.95)], longest_px=longest_px)
+    vertebrae, _ = detector(series)
+    assert len(detector.detector.seen) == looks
+    by_level = {v.level: v for v in vertebrae}
+    for level in LUMBAR_LEVELS:
+        off = by_level[level].center_lps_mm - spine.body(level).center_lps_mm
+        assert np.linalg.norm(off[1:]) < 3.5  # across the single slice nothing is known
+
+
+def test_second_look_that_sees_less_is_forgotten(spine, tmp_path):
+    series = examination(spine, slices=1)
+    truth = truth_of(spine, series, 100)[0]
+    detector = finder(tmp_path, [output(truth), output(truth[:2])], longest_px=100)
+    assert len(detector.detect(series.images)) == len(truth)
+
+
+def _size_px(found) -> float:
+    return float(np.median([np.sqrt((b.xyxy[2] - b.xyxy[0]) * (b.xyxy[3] - b.xyxy[1])) for _, b in found]))
+
+
 def test_only_the_middle_slices_are_looked_at(spine, tmp_path):
     series = examination(spine, slices=9)
     planned = [output(t) for t in truth_of(spine, series)][2:7]
@@ -249,7 +284,9 @@ def test_plain_image_has_names_and_boxes_but_no_place(spine, tmp_path):
     plain = study_image("spine.png", series.images[0].load_pixels(), None)
     # A plain image counts as upright with pixels of 1 mm, and is seen with 256 of them along its longer side.
     view = sagittal_view(series.images[0].plane, 256)
-    vertebrae, flags = find(tmp_path, series_of([plain], "sagittal", [(0,)]), [output(boxes_on_slice(spine, view))])
+    shown = output(boxes_on_slice(spine, view))
+    # The second look is at the same picture upside down.
+    vertebrae, flags = find(tmp_path, series_of([plain], "sagittal", [(0,)]), [shown, output([])])
     assert flags == ()
     for body in vertebrae:
         assert body.center_lps_mm is None and body.corners_lps_mm is None
@@ -263,3 +300,13 @@ def test_missing_weights_are_told(spine, tmp_path):
     series = examination(spine, slices=1)
     with pytest.raises(WeightsError, match="missing"):
         VertebraFinder(KnowingDetector({}), tmp_path / "none.pt")(series)
+
+
+def test_plain_picture_that_stands_on_its_head_is_refused(spine, tmp_path):
+    series = examination(spine, slices=1)
+    picture = replace(series.images[0], plane=None)
+    plain = replace(series, images=(picture,))
+    truth = truth_of(spine, series)[0]
+    upright, fallen = output(truth), output(truth, score=0.3)
+    assert find(tmp_path, plain, [upright, fallen])[1] == ()
+    assert find(tmp_path, plain, [fallen, upright], min_score=0.1) == ((), ("picture_upside_down",))

@@ -20,7 +20,8 @@ def test_pyramid_returns_the_stages_that_are_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("key", "channels"), [("classification", 2 * 9), ("box_regression", 2 * 4), ("landmark_regression", 2 * 8)]
+    ("key", "channels"),
+    [("classification", 2 * 9), ("box_regression", 2 * 4), ("landmark_regression", 2 * 8), ("transition", 2)],
 )
 def test_heads_have_their_channels_at_every_level(key, channels):
     outputs = small_network().eval()(torch.rand(1, 1, 64, 96))

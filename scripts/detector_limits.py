@@ -1,0 +1,289 @@
+"""What the vertebra detector does at its limits: worse and worse pictures, transitional anatomy, what is no lumbar spine.
+
+python -m scripts.detector_limits robustness --data ../shared/data
+python -m scripts.detector_limits refusal
+python -m scripts.detector_limits transitions
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fire
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
+from scipy.stats import binomtest
+from sklearn.datasets import load_sample_images
+from tqdm import tqdm
+
+from bundle.datasets.lumbar_t1 import read_lumbar_t1
+from bundle.geometry import BODY_LEVELS, LUMBAR_LEVELS, SlicePlane
+from bundle.geometry.resample import resample_plane
+from bundle.geometry.upright import BACK, FEET
+from bundle.phantom.anatomy import TRANSITIONS
+from bundle.phantom.slices import NEGATIVES, VertebraSlices
+from bundle.study.types import Series, StudyImage
+from bundle.vertebrae.column import find_column
+from bundle.vertebrae.finder import VertebraFinder
+from bundle.whole_file import whole_file
+from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, target_of
+
+_rng = np.random.default_rng
+
+
+# ---- worse and worse pictures ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """A way to make a picture worse.
+
+    Args:
+        strengths: from none to what is hardly seen in practice.
+        unit: of the strength, for the figure.
+        pixels: (pixels 0 to 1, strength) -> pixels; None for a change of the view.
+        view: strength -> (turn in degrees, scale, share cut off above, share cut off below); None for a change of pixels.
+    """
+
+    strengths: tuple[float, ...]
+    unit: str
+    pixels: Callable[[np.ndarray, float], np.ndarray] | None = None
+    view: Callable[[float], tuple[float, float, float, float]] | None = None
+
+
+def _noisy(pixels: np.ndarray, strength: float) -> np.ndarray:
+    noise = _rng(0).normal(0, max(strength, 1e-9), (2, *pixels.shape))
+    return np.hypot(pixels + noise[0], noise[1])
+
+
+def _shaded(pixels: np.ndarray, strength: float) -> np.ndarray:
+    rows, columns = np.indices(pixels.shape)
+    slope = (columns / pixels.shape[1] - 0.5) - 0.5 * (rows / pixels.shape[0] - 0.5)
+    return pixels * np.exp(2 * strength * slope)
+
+
+CHANGES: Mapping[str, Change] = {
+    "noise": Change((0, 0.05, 0.1, 0.15, 0.2, 0.3), "of the bright end", pixels=_noisy),
+    "blur": Change((0, 0.5, 1, 1.5, 2, 3), "% of the height, sigma", lambda p, s: gaussian_filter(p, s * p.shape[0] / 100)),
+    "bias": Change((0, 0.5, 1, 1.5, 2), "slope of the logarithm", pixels=_shaded),
+    "gamma": Change((0.4, 0.6, 0.8, 1, 1.5, 2, 2.5), "exponent", lambda p, s: p**s),
+    "inverted": Change((0, 1), "0 as it is, 1 inverted", lambda p, s: 1 - p if s else p),
+    "turn": Change((-20, -15, -10, -5, 0, 5, 10, 15, 20), "degrees", view=lambda s: (s, 1, 0, 0)),
+    "scale": Change((0.5, 0.7, 0.85, 1, 1.2, 1.5, 2), "times", view=lambda s: (0, s, 0, 0)),
+    "crop above": Change((0, 0.1, 0.2, 0.3), "of the height", view=lambda s: (0, 1, s, 0)),
+    "crop below": Change((0, 0.05, 0.1, 0.15, 0.2), "of the height", view=lambda s: (0, 1, 0, s)),
+}
+
+
+def changed(
+    picture: StudyImage, target: dict[str, Any], change: Change, strength: float
+) -> tuple[StudyImage, dict[str, Any]]:
+    """A picture made worse, and what is true of it."""
+    pixels = picture.load_pixels().astype(np.float64)
+    low, high = np.percentile(pixels, [0.5, 99.5])
+    pixels = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
+    if change.pixels is not None:
+        return _image(change.pixels(pixels, strength)), target
+    assert change.view is not None
+    turn_deg, scale, above, below = change.view(strength)
+    rows, columns = pixels.shape
+    plane = SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), (rows, columns))
+    turn = np.radians(turn_deg)
+    right, down = np.cos(turn) * BACK + np.sin(turn) * FEET, np.cos(turn) * FEET - np.sin(turn) * BACK
+    first, last = round(above * rows), rows - round(below * rows)
+    size = (round((last - first) / min(scale, 1.0)), round(columns / min(scale, 1.0)))
+    if scale > 1:
+        size = (round((last - first) / scale), round(columns / scale))
+    center = plane.to_patient(np.array([(columns - 1) / 2, (first + last - 1) / 2]))
+    origin = center - (size[1] - 1) / 2 * right - (size[0] - 1) / 2 * down
+    view = SlicePlane(origin, right, down, (1.0, 1.0), size)
+    seen = resample_plane(pixels.astype(np.float32), plane, view)
+    return _image(seen), _seen_target(target, plane, view)
+
+
+def _seen_target(target: dict[str, Any], plane: SlicePlane, view: SlicePlane) -> dict[str, Any]:
+    boxes, levels, corners = [], [], []
+    edge = np.array([view.shape[1] - 1, view.shape[0] - 1])
+    for box, label, outline in zip(
+        target["boxes"].numpy(), target["labels"].tolist(), target["corners"].numpy(), strict=True
+    ):
+        points = view.to_pixel(plane.to_patient(outline[:, ::-1].astype(np.float64)))
+        middle = view.to_pixel(plane.to_patient((box[:2] + box[2:])[::-1].astype(np.float64) / 2))
+        half = np.array([box[3] - box[1], box[2] - box[0]]) / 2
+        if np.isfinite(points).all():
+            # The box of the turned body: as the outline was wider than its corners, so is this.
+            grown = half / np.maximum(np.ptp(outline[:, ::-1], axis=0) / 2, 1e-6)
+            half = np.ptp(points, axis=0) / 2 * grown
+        low, high = np.clip(middle - half, 0, edge), np.clip(middle + half, 0, edge)
+        if np.prod(np.maximum(high - low, 0)) >= 0.6 * np.prod(2 * half):
+            boxes.append([*low, *high])
+            levels.append(BODY_LEVELS[label])
+            corners.append(points)
+    return target_of(boxes, levels, corners, target["patient"])
+
+
+def _image(pixels: np.ndarray) -> StudyImage:
+    held = pixels.astype(np.float32)
+    return StudyImage("picture", None, lambda: held, Path("picture"), held.shape)
+
+
+def robustness(
+    data: str,
+    weights: str = "runs/cross_validation/both/fold-{fold}.pt",
+    folds: int = 4,
+    output: str = "runs/robustness.json",
+    figure: str = "docs/robustness.png",
+) -> None:
+    """Share of lumbar-t1 pictures with all lumbar bodies in view named right, against the strength of each change.
+
+    Args:
+        data: folder with ``lumbar-t1``.
+        weights: of each fold, which have not seen that fold's patients.
+        folds: number of folds.
+        output: JSON file.
+        figure: PNG file.
+    """
+    finders = [load_finder(weights.format(fold=fold)) for fold in range(folds)]
+    images = list(read_lumbar_t1(Path(data) / "lumbar-t1"))
+    found: dict[str, dict[str, list[float]]] = {}
+    with tqdm(total=sum(len(c.strengths) for c in CHANGES.values()), unit="strength") as bar:
+        for name, change in CHANGES.items():
+            found[name] = {}
+            for strength in change.strengths:
+                tally = Tally()
+                for image in images:
+                    picture = read_image(image.path)
+                    worse, truth = changed(picture, outlined_target(image, picture.shape), change, strength)
+                    tally.add(image.path.name, find_column(finders[image.patient % folds], worse), truth)
+                figures = tally.figures()
+                found[name][str(strength)] = [figures[f"images_named{end}"] for end in ("", "_low", "_high")]
+                bar.update(1)
+            _write(output, found)
+    _draw(found, figure)
+
+
+def _draw(found: dict[str, dict[str, list[float]]], path: str) -> None:
+    with matplotlib.rc_context({"font.size": 8}):
+        sheet = Figure(figsize=(10, 7), layout="constrained")
+        for axis, (name, rows) in zip(sheet.subplots(3, 3, sharey=True).flat, found.items(), strict=False):
+            strengths = [float(k) for k in rows]
+            value, low, high = (100 * np.array([r[k] for r in rows.values()]) for k in range(3))
+            axis.fill_between(strengths, low, high, alpha=0.2)
+            axis.plot(strengths, value, marker="o", markersize=3)
+            axis.set_title(name)
+            axis.set_xlabel(CHANGES[name].unit)
+            axis.set_ylim(0, 102)
+            axis.grid(alpha=0.3)
+        sheet.supylabel("pictures with all lumbar bodies in view named right, %")
+        with whole_file(path) as part:
+            sheet.savefig(part, dpi=110, format="png")
+
+
+# ---- what is no lumbar spine -------------------------------------------------------------------------------------------
+
+
+def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str = "runs/refusal.json") -> None:
+    """Share of images that are no lumbar spine and get no lumbar name: phantom negatives of each kind, noise, photographs.
+
+    Args:
+        weights: of the detector.
+        count: images of each kind.
+        output: JSON file.
+    """
+    finder = load_finder(weights)
+    found: dict[str, Any] = {}
+    kinds: dict[str, list[np.ndarray]] = {}
+    for kind in tqdm(NEGATIVES, unit="kind"):
+        slices = VertebraSlices(2 * count, seed=9_000_000, negatives=1.0, negative_kinds={kind: 1.0}, size_px=256)
+        kinds[kind] = [slices[k]["image"][0].numpy() for k in range(0, 2 * count, 2)]
+    kinds["noise"] = [_rng(k).rayleigh(1.0, (256, 256)) for k in range(count)]
+    kinds["photographs (scikit-learn, matplotlib)"] = photographs()
+    for kind, pictures in kinds.items():
+        refused = 0
+        flags: dict[str, int] = {}
+        for pixels in pictures:
+            vertebrae, why = finder(_series(_image(pixels)))
+            refused += not any(v.level in LUMBAR_LEVELS for v in vertebrae)
+            for flag in why:
+                flags[flag] = flags.get(flag, 0) + 1
+        found[kind] = {"images": len(pictures), "refused": refused, "flags": flags}
+    total = sum(f["images"] for f in found.values())
+    refused = sum(f["refused"] for f in found.values())
+    found["all"] = {"images": total, "refused": refused, "interval": _wilson(refused, total)}
+    _write(output, found)
+    print(json.dumps(found, indent=1))
+
+
+def photographs() -> list[np.ndarray]:
+    """Grey photographs that come with the installed packages, and parts of them."""
+    from matplotlib.cbook import get_sample_data
+    from PIL import Image
+
+    portrait = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    whole = [np.asarray(Image.open(portrait).convert("L"), dtype=np.float32)]
+    whole += [image.astype(np.float32).mean(-1) for image in load_sample_images().images]
+    parts = []
+    for picture in whole:
+        rows, columns = (n // 2 for n in picture.shape)
+        parts += [picture[r : r + rows, c : c + columns] for r in (0, rows) for c in (0, columns)]
+    return whole + parts
+
+
+def _series(*images: StudyImage) -> Series:
+    return Series("picture", images, (tuple(range(len(images))),), "sagittal", "unknown")
+
+
+# ---- transitional anatomy ----------------------------------------------------------------------------------------------
+
+
+def transitions(weights: str = "models/vertebrae.pt", count: int = 100, output: str = "runs/transitions.json") -> None:
+    """Share of phantoms of each kind whose single sagittal slice is flagged: as transitional, or in any way.
+
+    Args:
+        weights: of the detector.
+        count: patients of each kind.
+        output: JSON file.
+    """
+    finder = load_finder(weights)
+    found = {}
+    for kind in tqdm(("ordinary", *TRANSITIONS), unit="kind"):
+        shares = {} if kind == "ordinary" else {kind: 1.0}
+        slices = VertebraSlices(
+            2 * count, seed=9_100_000, negatives=0.0, transitions=shares, size_px=256, cut=0.0, roll_deg=4.0
+        )
+        found[kind] = _flagged(finder, [slices[k]["image"][0].numpy() for k in range(0, 2 * count, 2)])
+    _write(output, found)
+    print(json.dumps(found, indent=1))
+
+
+def _flagged(finder: VertebraFinder, pictures: list[np.ndarray]) -> dict[str, Any]:
+    reasons = ("transitional_anatomy", "levels_unsure", "sacrum_not_seen", "levels_missing", "no_spine_found")
+    each = [set(finder(_series(_image(pixels)))[1]) for pixels in pictures]
+    marked = sum("transitional_anatomy" in flags for flags in each)
+    named = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
+    return {
+        "patients": len(each),
+        "transitional_anatomy": [marked / len(each), *_wilson(marked, len(each))],
+        "transitional or unsure": [named / len(each), *_wilson(named, len(each))],
+        "flags": {reason: sum(reason in flags for flags in each) for reason in reasons},
+    }
+
+
+def _wilson(successes: int, trials: int) -> list[float]:
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
+    return [round(float(interval.low), 4), round(float(interval.high), 4)]
+
+
+def _write(path: str, found: Any) -> None:
+    with whole_file(path) as part:
+        part.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    fire.Fire({"robustness": robustness, "refusal": refusal, "transitions": transitions})
