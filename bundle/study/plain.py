@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bundle.geometry import VolumeGrid
 from bundle.study.files import StudyFile
 from bundle.study.frames import Frame
+from bundle.study.series import arrange
 from bundle.study.types import Series, StudyError, StudyImage
 
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg"})
@@ -81,28 +83,62 @@ def read_nifti(file: StudyFile, study_uid: str) -> list[Frame]:
         return data
 
     affines: list[NDArray[np.float64]] = []
-    data = volume()
-    to_lps = _RAS_TO_LPS @ affines[0]
-    axes_mm = np.linalg.norm(to_lps[:3, :3], axis=0)
-    if not np.isfinite(to_lps).all() or axes_mm.min() < 1e-6:
-        raise StudyError(f"{file.path}: the NIfTI affine is not valid")
-    thick = axes_mm.max() > 1.5 * np.median(axes_mm)
-    across = int(np.argmax(axes_mm if thick else np.abs(to_lps[0, :3]) / axes_mm))
-    column_axis, row_axis = (a for a in range(3) if a != across)  # columns run along the first of the two, rows the second
-    order = [across, row_axis, column_axis]
-
-    def pixels(index: int) -> NDArray[np.float32]:
-        picture = np.take(volume(), index, axis=across)
-        return np.ascontiguousarray(np.nan_to_num(picture.T))
-
-    name = file.path.name
+    volume()
     try:
-        rows, columns = data.shape[row_axis], data.shape[column_axis]
-        grid = VolumeGrid(to_lps[:, [*order, 3]], (data.shape[across], rows, columns))
-        planes = [grid.plane(index) for index in range(grid.shape[0])]
+        return _frames_of(volume, affines[0], file.path.name, study_uid, file.path)
     except ValueError as error:
         raise StudyError(f"{file.path}: the NIfTI affine is not valid ({error})") from error
+
+
+def series_of_volume(volume: ArrayLike, affine_ras: ArrayLike, name: str) -> Series:
+    """A volume in memory as one series, its images named ``<name>#<slice>``, slices counted from 1 as they are stored.
+
+    Args:
+        volume: (I, J, K) voxels.
+        affine_ras: (4, 4) map of (i, j, k, 1) to RAS millimetres, as NIfTI and MONAI have it.
+        name: of the series.
+
+    Raises:
+        StudyError: it is no volume, or the affine cannot be inverted.
+    """
+    voxels = np.asarray(volume, dtype=np.float32)
+    if voxels.ndim != 3 or min(voxels.shape) < 1:
+        raise StudyError(f"{name}: not a volume of slices")
+    try:
+        frames = _frames_of(lambda: voxels, np.asarray(affine_ras, dtype=np.float64), name, name, Path(name))
+    except ValueError as error:
+        raise StudyError(f"{name}: the affine is not valid ({error})") from error
+    return arrange(frames)[0].series
+
+
+def slice_axes(affine_ras: ArrayLike) -> tuple[int, int, int]:
+    """Which of a volume's axes runs across its slices, down their rows and along their columns.
+
+    Slices lie across the axis with the largest step; where no step stands out, across the patient's left and right.
+    """
+    affine = np.asarray(affine_ras, dtype=np.float64)
+    axes_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or axes_mm.min() < 1e-6:
+        raise ValueError("an axis without length")
+    thick = axes_mm.max() > 1.5 * np.median(axes_mm)
+    across = int(np.argmax(axes_mm if thick else np.abs(affine[0, :3]) / axes_mm))
+    column_axis, row_axis = (a for a in range(3) if a != across)  # columns run along the first of the two, rows the second
+    return across, row_axis, column_axis
+
+
+def _frames_of(
+    volume: Callable[[], NDArray[np.float32]], affine_ras: NDArray[np.float64], name: str, study_uid: str, path: Path
+) -> list[Frame]:
+    order = slice_axes(affine_ras)
+    to_lps = _RAS_TO_LPS @ affine_ras
+
+    def pixels(index: int) -> NDArray[np.float32]:
+        picture = np.take(volume(), index, axis=order[0])
+        return np.ascontiguousarray(np.nan_to_num(picture.T))
+
+    slices, rows, columns = (volume().shape[axis] for axis in order)
+    grid = VolumeGrid(to_lps[:, [*order, 3]], (slices, rows, columns))
     return [
-        Frame(study_uid, name, f"{name}#{index + 1}", plane, partial(pixels, index), file.path, name)
-        for index, plane in enumerate(planes)
+        Frame(study_uid, name, f"{name}#{index + 1}", grid.plane(index), partial(pixels, index), path, name)
+        for index in range(slices)
     ]

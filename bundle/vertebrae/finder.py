@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,28 @@ from bundle.vertebrae.view import image_plane, sagittal_view
 from bundle.weights import load_weights
 
 
+@dataclass(frozen=True, eq=False)
+class Column:
+    """What step 1 says of a series.
+
+    Args:
+        vertebrae: named bodies from the head down; none where no spine was found.
+        flags: ``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``, ``levels_missing``, ``transitional_anatomy``,
+            ``picture_upside_down``.
+        margin: of the naming, see bundle.vertebrae.naming.Naming; 0 where no spine was found.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+    flags: tuple[str, ...]
+    margin: float
+
+
 class VertebraFinder:
     """Finds and names the vertebral bodies of a sagittal series.
 
     Args:
         detector: finds bodies in one image (1, H, W), 0 to 1.
-        weights: file of its network's weights.
+        weights: file of its network's weights; None if it has them already.
         namer: decides the names over the whole column.
         device: where the network runs.
         longest_px: longer side of the picture that the detector sees.
@@ -47,7 +63,7 @@ class VertebraFinder:
     def __init__(
         self,
         detector: BodyDetector,
-        weights: str | Path,
+        weights: str | Path | None,
         namer: ChainNamer | None = None,
         device: str | torch.device = "cpu",
         longest_px: int = 256,
@@ -64,7 +80,7 @@ class VertebraFinder:
         max_transition: float = 0.5,
     ) -> None:
         self.detector = detector
-        self.weights = Path(weights)
+        self.weights = None if weights is None else Path(weights)
         self.namer = namer or ChainNamer()
         self.device = torch.device(device)
         self.longest_px = int(longest_px)
@@ -79,11 +95,15 @@ class VertebraFinder:
         self.min_score = float(min_score)
         self.min_margin = float(min_margin)
         self.max_transition = float(max_transition)
-        self._loaded = False
+        self._loaded = weights is None
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
-        """Named bodies from the head down, and flags (``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``,
-        ``levels_missing``, ``transitional_anatomy``, ``picture_upside_down``).
+        """The vertebrae and the flags of ``find``."""
+        column = self.find(series)
+        return column.vertebrae, column.flags
+
+    def find(self, series: Series) -> Column:
+        """Find and name the bodies of a sagittal series.
 
         Raises:
             WeightsError: the weights are missing or do not fit.
@@ -92,12 +112,12 @@ class VertebraFinder:
         images = self._middle(series)
         bodies = self._bodies(images)
         if not bodies:
-            return (), ("no_spine_found",)
+            return Column((), ("no_spine_found",), 0.0)
         naming, scores = self._name(bodies)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
-            return (), ("picture_upside_down",)
+            return Column((), ("picture_upside_down",), 0.0)
         if not self._is_lumbar(naming, scores):
-            return (), ("no_spine_found",)
+            return Column((), ("no_spine_found",), 0.0)
         kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
@@ -110,7 +130,7 @@ class VertebraFinder:
             if BODY_LEVELS[naming.levels[k]] in ("L5", "S1")
         ]
         flags = self._flags({v.level for v in found}, naming.margin, float(np.mean(transition)) if transition else 0.0)
-        return tuple(found), flags
+        return Column(tuple(found), flags, naming.margin)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
@@ -169,10 +189,10 @@ class VertebraFinder:
         The view is sized by the image; where the bodies in it turn out to be of a size that training did not show (a
         field of view of the whole spine, a magnified picture without pixel size), a second view is sized by the bodies.
         """
-        if not self._loaded:
+        if not self._loaded and self.weights is not None:
             load_weights(self.detector.network, self.weights)
-            self.detector.to(self.device).eval()
             self._loaded = True
+        self.detector.to(self.device).eval()
         found = self._detect(images, self.longest_px)
         sizes = [d.size_px for d in found if d.score >= self.min_score]
         if len(sizes) < self.min_bodies:
