@@ -10,31 +10,50 @@ from pathlib import Path
 from bundle.geometry import DISK_LEVELS
 from bundle.study import StudyError
 
-_COLUMNS = ("Patient", "IVD label", "Disc herniation", "Disc bulging")
+_COLUMNS = ("Patient", "IVD label", "Disc herniation", "Disc bulging", "Disc narrowing", "Pfirrman grade")
+
+
+@dataclass(frozen=True)
+class DiskGrading:
+    """What SPIDER's reader says of a disk. Several flags may be set.
+
+    Args:
+        bulging: flag.
+        herniation: flag.
+        narrowing: flag.
+        pfirrmann: grade 1 to 5.
+    """
+
+    bulging: bool
+    herniation: bool
+    narrowing: bool
+    pfirrmann: int
+
+    @property
+    def finding(self) -> str:
+        """The one class: a herniated disk is a herniation whatever else is flagged, one that only bulges is a bulge."""
+        return "herniation" if self.herniation else "bulge" if self.bulging else "normal"
 
 
 @dataclass(frozen=True)
 class GradedPicture:
-    """A picture with the class of its disks.
+    """A picture with the gradings of its disks.
 
     Args:
         path: of the picture.
         patient: number, by which data are split.
         contrast: ``t1``, ``t2`` or ``t2_SPACE``, from the file's name.
-        findings: disk level -> ``normal``, ``bulge`` or ``herniation``.
+        gradings: by disk level.
     """
 
     path: Path
     patient: int
     contrast: str
-    findings: dict[str, str]
+    gradings: dict[str, DiskGrading]
 
 
-def read_gradings(path: str | Path) -> dict[int, dict[str, str]]:
-    """Patient -> disk level -> class.
-
-    The gradings are flags, several of which may be set: a herniated disk is a herniation whatever else is flagged, one that
-    only bulges is a bulge, all others are normal. Disk 1 is L5-S1, counted upward; those above L1-L2 are left out.
+def read_gradings(path: str | Path) -> dict[int, dict[str, DiskGrading]]:
+    """Patient -> disk level -> grading. Disk 1 is L5-S1, counted upward; those above L1-L2 are left out.
 
     Raises:
         StudyError: the file is not there or lacks a column.
@@ -47,13 +66,15 @@ def read_gradings(path: str | Path) -> dict[int, dict[str, str]]:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
     if not rows or not set(_COLUMNS) <= rows[0].keys():
         raise StudyError(f"{path}: no gradings with the columns {', '.join(_COLUMNS)}")
-    gradings: dict[int, dict[str, str]] = {}
-    for row in rows:
-        number = int(row["IVD label"])
-        if not 1 <= number <= len(DISK_LEVELS):
-            continue
-        finding = "herniation" if int(row["Disc herniation"]) else "bulge" if int(row["Disc bulging"]) else "normal"
-        gradings.setdefault(int(row["Patient"]), {})[DISK_LEVELS[-number]] = finding
+    gradings: dict[int, dict[str, DiskGrading]] = {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            patient, disk, herniation, bulging, narrowing, pfirrmann = (int(row[name]) for name in _COLUMNS)
+        except (TypeError, ValueError) as error:
+            raise StudyError(f"{path}: line {number} holds something else than whole numbers") from error
+        if 1 <= disk <= len(DISK_LEVELS):
+            grading = DiskGrading(bool(bulging), bool(herniation), bool(narrowing), pfirrmann)
+            gradings.setdefault(patient, {})[DISK_LEVELS[-disk]] = grading
     return gradings
 
 

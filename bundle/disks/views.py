@@ -46,13 +46,17 @@ class StackViewsd(MapTransform, Randomizable):
         size_px: side of the ROIs.
         drop: chance that a view is left out, never both: many studies have only one, and the classifier must cope.
         keep: the views that are used at all; the others count as missing.
+        single: chance that only the middle slice of the sagittal view is there, as in a picture, and stands for all three.
     """
 
-    def __init__(self, size_px: int = 128, drop: float = 0.0, keep: Sequence[str] = VIEWS) -> None:
+    def __init__(
+        self, size_px: int = 128, drop: float = 0.0, keep: Sequence[str] = VIEWS, single: float = 0.0
+    ) -> None:
         MapTransform.__init__(self, list(VIEWS), allow_missing_keys=True)
         self.size_px = int(size_px)
         self.drop = float(drop)
         self.keep = tuple(keep)
+        self.single = float(single)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with ``image`` (6, size, size) in place of the views."""
@@ -62,5 +66,39 @@ class StackViewsd(MapTransform, Randomizable):
         present = [name for name, pixels in views.items() if pixels is not None]
         if len(present) > 1 and self.R.random() < self.drop:
             views[present[self.R.randint(len(present))]] = None
+        if self.single and views["sagittal"] is not None and self.R.random() < self.single:
+            views["sagittal"] = views["sagittal"][[SLICES_PER_VIEW // 2] * SLICES_PER_VIEW]
         item["image"] = stack_views(views["axial"], views["sagittal"], self.size_px)
+        return item
+
+
+class RandWindowd(MapTransform, Randomizable):
+    """Scales brightness to 0..1, cut off at random percentiles, as by a window that was chosen before a picture was saved.
+
+    Args:
+        keys: of the views.
+        prob: chance of a narrow window; else nearly all of the brightness is kept.
+        low: range of the percentile below which all is black.
+        high: range of the percentile above which all is white.
+        allow_missing_keys: as in MapTransform.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str] = VIEWS,
+        prob: float = 0.3,
+        low: tuple[float, float] = (0.0, 10.0),
+        high: tuple[float, float] = (88.0, 100.0),
+        allow_missing_keys: bool = True,
+    ) -> None:
+        MapTransform.__init__(self, list(keys), allow_missing_keys)
+        self.prob, self.low, self.high = float(prob), tuple(low), tuple(high)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with its views, 0 to 1."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            narrow = self.R.random() < self.prob
+            low, high = (self.R.uniform(*self.low), self.R.uniform(*self.high)) if narrow else (0.0, 99.8)
+            item[key] = scaled(item[key], low, high)
         return item
