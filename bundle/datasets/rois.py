@@ -43,7 +43,7 @@ def save_rois(path: str | Path, arrays: Mapping[str, NDArray]) -> Path:
 class SavedRois(Dataset):
     """ROIs from a file of save_rois: items as in bundle.phantom.rois.DiskRois, as far as they are known.
 
-    A view of a single slice (a picture) is repeated to three.
+    A view has as many slices as were saved: one, of a picture.
 
     Args:
         path: the file, or several; what one of them lacks is left out of all.
@@ -94,10 +94,7 @@ class SavedRois(Dataset):
         item: dict[str, Any] = {}
         for name, values in self.arrays.items():
             value = values[k]
-            if name in VIEWS:
-                picture = torch.from_numpy(value.astype(np.float32))
-                item[name] = picture.expand(3, *picture.shape[1:]).clone() if len(picture) == 1 else picture
-            elif np.ndim(value):
+            if np.ndim(value):
                 item[name] = torch.from_numpy(value.astype(np.float32))
             else:
                 item[name] = value.item()
