@@ -10,12 +10,10 @@ from typing import Any
 
 import fire
 import numpy as np
-import torch
 from monai.bundle import ConfigParser
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bundle.datasets.rois import VIEWS, save_rois
+from bundle.datasets.rois import VIEWS, as_grey, save_rois
 from bundle.geometry import DISK_LEVELS, FINDINGS
 from bundle.phantom.rois import DiskRois
 
@@ -40,15 +38,9 @@ def main(output: str, patients: int, seed: int = 0, config: str = "configs/train
     rows: list[dict[str, Any]] = []
     for start in tqdm(range(0, len(dataset), 2 * len(DISK_LEVELS)), unit="batch"):
         for item in dataset.__getitems__(range(start, min(start + 2 * len(DISK_LEVELS), len(dataset)))):
-            rows.append({name: grey(v) if name in VIEWS else np.asarray(v) for name, v in item.items()})
+            rows.append({name: as_grey(v) if name in VIEWS else np.asarray(v) for name, v in item.items()})
     path = save_rois(output, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
     print(f"{path}: {len(rows)} disks of {patients} patients ({dict(Counter(FINDINGS[int(r['label'])] for r in rows))})")
-
-
-def grey(view: torch.Tensor) -> NDArray[np.uint8]:
-    """A view in 256 grey levels, the brightest thousandth cut off."""
-    low, high = (float(q) for q in np.percentile(view.numpy(), [0, 99.9]))
-    return ((view - low) / max(high - low, 1e-6) * 255).clamp(0, 255).round().to(torch.uint8).numpy()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,13 @@ TARGETS = ("label", "level", "patient")
 VIEWS = ("axial", "sagittal")
 
 
+def as_grey(pixels: NDArray | torch.Tensor) -> NDArray[np.uint8]:
+    """A view (slices, size, size) in 256 grey levels, the brightest thousandth cut off."""
+    values = np.asarray(pixels, dtype=np.float32)
+    low, high = np.percentile(values, [0, 99.9])
+    return np.clip(np.round((values - low) / max(float(high - low), 1e-6) * 255), 0, 255).astype(np.uint8)
+
+
 def save_rois(path: str | Path, arrays: Mapping[str, NDArray]) -> Path:
     """Write ROIs as one file; it is whole or not there.
 

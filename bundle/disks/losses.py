@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -68,10 +68,9 @@ class DiskLoss(nn.Module):
         return loss
 
 
-def _masked(loss, outputs: Tensor, targets: Tensor, **options: float) -> Tensor:  # type: ignore[no-untyped-def]
+def _masked(loss: Callable[..., Tensor], outputs: Tensor, targets: Tensor, **options: float) -> Tensor:
     targets = targets.to(outputs.device)
     known = ~torch.isnan(targets)
     if not bool(known.any()):
         return outputs.sum() * 0
-    result: Tensor = loss(outputs[known], targets[known], **options)
-    return result
+    return loss(outputs[known], targets[known], **options)

@@ -15,11 +15,12 @@ from bundle.geometry import FINDINGS
 #: patient's left.
 PROFILE_DIRECTIONS = 24
 
-#: Name and width of each part, in order. ``findings``: logits of FINDINGS. ``flags``: logits that the disk bulges, that it is
-#: herniated. ``pfirrmann``: logits of the grades 1 to 5. The others are lengths in centimetres, near 1 so that they weigh
-#: alike: ``rim`` and ``excess`` (the disk's outline: distance of the rim from the disk's centre, and of the outline beyond
-#: it), ``center`` (the disk's centre in the axial ROI, from the ROI's centre to the patient's left and back), ``measures``
-#: (reach beyond the rim, base of a herniation, its reach above or below the disk, its tip's distance to the left).
+#: Name and width of each part, in order. ``findings``: logits of FINDINGS. ``flags``: logits that the disk bulges, and that
+#: it is herniated. ``pfirrmann``: logits of the grades 1 to 5. The others are lengths in centimetres, near 1 so that they
+#: weigh alike: ``rim`` and ``excess`` (the disk's outline: distance of the rim from the disk's centre, and of the outline
+#: beyond it), ``center`` (the disk's centre in the axial ROI, from the ROI's centre to the patient's left and back),
+#: ``measures`` (reach beyond the rim, base of a herniation, its reach above or below the disk, its tip's distance to the
+#: left).
 PARTS: Mapping[str, int] = {
     "findings": len(FINDINGS),
     "flags": 2,

@@ -77,7 +77,7 @@ class DiskReading:
         finding: one of FINDINGS.
         views: those of ``axial`` and ``sagittal`` that were judged.
         flags: codes for the report.
-        prediction_set: the findings among which the right one is, with the coverage of the conformal sets; empty without them.
+        prediction_set: the findings among which the right one is, with the coverage of conformal sets; empty without them.
         uncertainty: entropy of the probabilities, 0 (sure) to 1; None if it was not judged.
         pfirrmann: grade 1 to 5 of the disk's wear; None if it was not graded.
         outline: in the axial view; None without one.

@@ -26,7 +26,7 @@ def scaled(pixels: NDArray[np.float32] | Tensor, lower: float = 1.0, upper: floa
 def stack_views(
     axial: NDArray[np.float32] | Tensor | None, sagittal: NDArray[np.float32] | Tensor | None, size_px: int
 ) -> Tensor:
-    """(6, size_px, size_px) input of the classifier; a view that is missing is all zeros, a single slice stands for three."""
+    """(6, size_px, size_px) input of the classifier; a missing view is all zeros, a single slice stands for three."""
     channels = []
     for pixels in (axial, sagittal):
         if pixels is None:

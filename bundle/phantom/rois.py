@@ -45,9 +45,9 @@ def disk_truth(shape: DiskShape, axial: SlicePlane) -> dict[str, Any]:
 
     ``readers`` (3,) shares of readers who would call it each of FINDINGS; ``flags`` (2,) whether it bulges and whether it is
     herniated, which can go together; ``pfirrmann`` 1 to 5; ``rim`` (24,) distance of its rim from its centre in PROFILE_DEG;
-    ``excess`` (24,) how far its outline lies beyond the rim there; ``center`` (2,) where its centre is in the axial ROI, from
-    the ROI's centre to the patient's left and back; ``measures`` (4,): extent beyond the rim, base of a herniation, reach
-    above (positive) or below the disk, and the tip's distance to the left of the middle (0 without a herniation).
+    ``excess`` (24,) how far its outline lies beyond the rim there; ``center`` (2,) where its centre is in the axial ROI,
+    from the ROI's centre to the patient's left and back; ``measures`` (4,): extent beyond the rim, base of a herniation,
+    reach above (positive) or below the disk, and the tip's distance to the left of the middle (0 without a herniation).
 
     Args:
         shape: the disk.
