@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bundle.disks.views import SLICES_PER_VIEW
-
 
 class TwoViewNet(nn.Module):
     """A trunk for each view; what they say is averaged, by weights that are learned for each output.
@@ -30,22 +28,22 @@ class TwoViewNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 6, size, size) -> (B, outputs); see bundle.disks.views."""
-        axial, sagittal = image[:, :SLICES_PER_VIEW], image[:, SLICES_PER_VIEW:]
-        seen = torch.stack([axial.abs().amax((1, 2, 3)) > 0, sagittal.abs().amax((1, 2, 3)) > 0], dim=1)
-        said = torch.stack([self._ask(self.axial, axial, seen[:, 0]), self._ask(self.sagittal, sagittal, seen[:, 1])], dim=1)
-        weight = torch.exp(self.say)[None] * seen[:, :, None]
+        axial, sagittal = torch.chunk(image, 2, dim=1)
+        seen = torch.stack([axial.flatten(1).abs().amax(1) > 0, sagittal.flatten(1).abs().amax(1) > 0], dim=1)
+        if torch.jit.is_scripting():  # a graph that is exported has no room for a choice of rows
+            said = torch.stack([self.axial(axial), self.sagittal(sagittal)], dim=1)
+        else:
+            said = self._asked(axial, sagittal, seen)
+        weight = torch.exp(self.say).unsqueeze(0) * seen.unsqueeze(2)
         return (weight * said).sum(1) / weight.sum(1).clamp(min=1e-6)
 
-    def _ask(self, trunk: nn.Module, view: Tensor, seen: Tensor) -> Tensor:
-        # A graph that is exported has no room for a choice of rows.
-        if torch.jit.is_scripting() or torch.jit.is_tracing() or torch.compiler.is_compiling():
-            return trunk(view)
-        said = image_zeros(view, self.outputs)
-        if bool(seen.any()):
-            said = said.index_put((torch.nonzero(seen)[:, 0],), trunk(view[seen]).to(said.dtype))
+    def _asked(self, axial: Tensor, sagittal: Tensor, seen: Tensor) -> Tensor:
+        """(B, 2, outputs): what each trunk says of the views that are there; 0 for the others."""
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return torch.stack([self.axial(axial), self.sagittal(sagittal)], dim=1)
+        said = torch.zeros(len(seen), 2, self.outputs, device=seen.device)
+        for k, (trunk, view) in enumerate(((self.axial, axial), (self.sagittal, sagittal))):
+            rows = torch.nonzero(seen[:, k])[:, 0]
+            if len(rows):
+                said = said.index_put((rows, torch.full_like(rows, k)), trunk(view[rows]).float())
         return said
-
-
-def image_zeros(like: Tensor, width: int) -> Tensor:
-    """(B, width) zeros in single precision on the device of ``like``."""
-    return torch.zeros(like.shape[0], width, device=like.device)

@@ -9,7 +9,8 @@ def folder(tmp_path):
     """Two studies as published: one with points on its sagittal and axial T2, one without any."""
     (tmp_path / "train_series_descriptions.csv").write_text(
         "study_id,series_id,series_description\n"
-        "4003253,702807833,Sagittal T2/STIR\n4003253,1054713880,Sagittal T1\n4003253,2448190387,Axial T2\n4646740,3,Axial T2\n"
+        "4003253,702807833,Sagittal T2/STIR\n4003253,1054713880,Sagittal T1\n"
+        "4003253,2448190387,Axial T2\n4646740,3,Axial T2\n"
     )
     (tmp_path / "train_label_coordinates.csv").write_text(
         "study_id,series_id,instance_number,condition,level,x,y\n"
@@ -28,7 +29,12 @@ def folder(tmp_path):
 
 
 def test_levels_are_read_as_the_set_writes_them():
-    assert [disk_level_of(t) for t in ("L1/L2", "spinal_canal_stenosis_l5_s1", "T12/L1", "middle")] == ["L1-L2", "L5-S1", None, None]
+    assert [disk_level_of(t) for t in ("L1/L2", "spinal_canal_stenosis_l5_s1", "T12/L1", "middle")] == [
+        "L1-L2",
+        "L5-S1",
+        None,
+        None,
+    ]
 
 
 def test_points_name_their_image_and_series(folder):
@@ -61,5 +67,5 @@ def test_what_is_not_as_published_is_told(folder):
     with pytest.raises(StudyError, match="line 8 has no numbers"):
         read_points(folder)
     table.unlink()
-    with pytest.raises(StudyError, match="train_label_coordinates.csv: cannot be read"):
+    with pytest.raises(StudyError, match=r"train_label_coordinates\.csv: cannot be read"):
         read_points(folder)

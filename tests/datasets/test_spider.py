@@ -35,7 +35,10 @@ def test_pictures_and_volumes_are_joined_to_their_patients_gradings(tmp_path):
     for name in ("7_t2.mha", "7_t2_SPACE.png", "8_t1.png", "notes.png", "7_t1.txt"):
         (tmp_path / "images" / name).touch()
     found = list(read_spider(tmp_path))
-    assert [(s.source.name, s.patient, s.contrast) for s in found] == [("7_t2.mha", "7", "t2"), ("7_t2_SPACE.png", "7", "t2_SPACE")]
+    assert [(s.source.name, s.patient, s.contrast) for s in found] == [
+        ("7_t2.mha", "7", "t2"),
+        ("7_t2_SPACE.png", "7", "t2_SPACE"),
+    ]
     assert [(d.level, d.finding) for d in found[0].disks] == [("L4-L5", "normal"), ("L5-S1", "herniation")]
 
 

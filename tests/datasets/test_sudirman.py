@@ -58,9 +58,9 @@ def test_patients_with_notes_and_images_are_given(workbook):
 def test_a_workbook_that_is_none_is_told(workbook, tmp_path):
     assert set(read_notes(workbook)) == {"0001", "0002", "0004"}
     (tmp_path / "text.xlsx").write_text("hello")
-    with pytest.raises(StudyError, match="text.xlsx: is no workbook"):
+    with pytest.raises(StudyError, match=r"text\.xlsx: is no workbook"):
         read_notes(tmp_path / "text.xlsx")
-    with pytest.raises(StudyError, match="none.xlsx: cannot be read"):
+    with pytest.raises(StudyError, match=r"none\.xlsx: cannot be read"):
         read_notes(tmp_path / "none.xlsx")
     book = Workbook()
     book.active.append(["a", "b"])

@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from tests.study.dicoms import SAGITTAL, planes, write
 
 from bundle.datasets.tianchi import finding_of, read_tianchi
 from bundle.study import StudyError
+from tests.study.dicoms import SAGITTAL, planes, write
 
 
 def point(identification, x, y, **tag):
