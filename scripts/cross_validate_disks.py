@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from bundle.datasets.rois import VIEWS, save_rois
+from bundle.datasets.rois import VIEWS, SavedRois, save_rois
 from bundle.weights import load_weights
 
 CONFIGS = ("configs/train_disks.yaml", "configs/train_disks_real.yaml")
@@ -52,20 +52,17 @@ def main(
                 config_file=list(config_files), patients=[folds, others], weights=str(weights),
                 output_dir=str(Path(output_dir) / f"fold{fold}"), **given,
             )  # fmt: skip
-        judged.append(judge(config_files, weights, {**given, "patients": [folds, [fold]]}))
+        judged.append(judge(config_files, weights, SavedRois(rois, patients=(folds, [fold]))))
     path = save_rois(
         Path(output_dir) / "judged.npz", {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
     )
     print(path)
 
 
-def judge(config_files: Sequence[str], weights: Path, given: dict[str, Any]) -> dict[str, NDArray]:
-    """Outputs of the network for each ROI of a fold, with its targets and the middle of its view."""
+def judge(config_files: Sequence[str], weights: Path, data: SavedRois) -> dict[str, NDArray]:
+    """Outputs of the network for each ROI of a fold, with its targets."""
     parser = ConfigParser()
     parser.read_config(list(config_files))
-    parser.update({**given, "start_weights": None})
-    parser["train#dataset#data#length"] = None
-    data = parser.get_parsed_content("train#dataset#data")
     prepare = parser.get_parsed_content("preprocessing")
     network = load_weights(parser.get_parsed_content("network_def"), weights).eval()
     outputs = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from monai.transforms import Transform
+from monai.transforms import Randomizable, Transform
 from torch import Tensor
 
 from bundle.geometry import FINDINGS
@@ -64,6 +65,18 @@ class FillTargetsd(Transform):
         for name in ("flags", *LENGTHS):
             item.setdefault(name, torch.full((PARTS[name],), torch.nan))
         return {name: item[name] for name in item if name in _KEPT}
+
+
+class RandReaderd(Randomizable, Transform):
+    """Puts the word of one reader, drawn from ``readers``, in place of the label by the rule.
+
+    Readers differ near the borders of the definitions; on a phantom the shares of each class are known.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with another ``label``, where the reader differs."""
+        shares = np.asarray(data["readers"], dtype=np.float64)
+        return {**data, "label": int(self.R.choice(len(shares), p=shares / shares.sum()))}
 
 
 _KEPT = frozenset({"image", "axial", "sagittal", "label", "level", "patient", "readers", "pfirrmann", "flags", *LENGTHS})

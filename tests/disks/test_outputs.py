@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bundle.disks.outputs import CHANNELS, LENGTHS, PARTS, PROFILE_DIRECTIONS, FillTargetsd, split_outputs
+from bundle.disks.outputs import CHANNELS, LENGTHS, PARTS, PROFILE_DIRECTIONS, FillTargetsd, RandReaderd, split_outputs
 from bundle.phantom.rois import PROFILE_DEG
 
 
@@ -32,3 +32,11 @@ def test_items_of_any_source_get_every_target():
     assert bare["pfirrmann"] == 0 and known["pfirrmann"] == 4
     assert all(torch.isnan(bare[name]).all() and len(bare[name]) == PARTS[name] for name in ("flags", *LENGTHS))
     assert known["rim"].tolist() == [1.0] * 24
+
+
+def test_a_readers_word_is_drawn_by_the_shares():
+    transform = RandReaderd()
+    transform.set_random_state(0)
+    said = [transform({"label": 0, "readers": torch.tensor([0.7, 0.3, 0.0])})["label"] for _ in range(400)]
+    assert set(said) == {0, 1}
+    assert said.count(1) / 400 == pytest.approx(0.3, abs=0.06)
