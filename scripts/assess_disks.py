@@ -31,6 +31,7 @@ def main(
     coverage: float = 0.9,
     contrasts: Sequence[str] = ("t2",),
     fused: Sequence[str] = ("t1", "t2"),
+    offsets: bool = False,
 ) -> None:
     """Write ``figures.json``, ``figures.md`` and pictures for one picture of a disk, and for two contrasts together.
 
@@ -41,6 +42,9 @@ def main(
         coverage: of the conformal sets.
         contrasts: pictures that are measured each by itself, and that the released calibration is fitted on.
         fused: contrasts whose logits are averaged, of the disks that have all of them.
+        offsets: fit the classes' shares too, not the temperature alone: right for patients like these. The set at hand may
+            have fewer herniations than the hospitals where the weights will be used; then the shares that training has
+            drawn serve better.
     """
     with np.load(judged, allow_pickle=False) as file:
         cases = {name: file[name] for name in file.files if name != "sagittal"}
@@ -50,11 +54,11 @@ def main(
     for name, group in {"+".join(contrasts): one, " and ".join(fused): several}.items():
         if len(group["label"]) == 0:
             continue
-        results[name], probabilities = measure(group, folds, coverage)
+        results[name], probabilities = measure(group, folds, coverage, offsets)
         _pictures(Path(output_dir) / f"{name.replace(' ', '-')}.png", probabilities, group)
-    temperature, offsets = fit_calibration(_part(one, "findings"), one["label"])
-    threshold = conformal_threshold(calibrated(_part(one, "findings"), temperature, offsets), one["label"], coverage)
-    release = {"temperature": temperature, "offsets": offsets.tolist(), "set_threshold": threshold}
+    temperature, shift = fit_calibration(_part(one, "findings"), one["label"], offsets)
+    threshold = conformal_threshold(calibrated(_part(one, "findings"), temperature, shift), one["label"], coverage)
+    release = {"temperature": temperature, "offsets": shift.tolist(), "set_threshold": threshold}
     with whole_file(Path(output_dir) / "figures.json") as part:
         part.write_text(json.dumps({"figures": results, "release": release}, indent=1) + "\n")
     table = _table(results, {"+".join(contrasts): one, " and ".join(fused): several})
@@ -64,7 +68,9 @@ def main(
     print("for configs/inference.yaml:", json.dumps({k: np.round(v, 3).tolist() for k, v in release.items()}))
 
 
-def measure(cases: Mapping[str, NDArray], folds: int, coverage: float) -> tuple[dict[str, Figure], NDArray[np.float64]]:
+def measure(
+    cases: Mapping[str, NDArray], folds: int, coverage: float, offsets: bool
+) -> tuple[dict[str, Figure], NDArray[np.float64]]:
     """Figures of judged cases, and their probabilities, calibrated by the folds to which they do not belong."""
     logits, label, fold = _part(cases, "findings"), cases["label"], cases["patient"] % folds
     probabilities = np.zeros_like(logits, dtype=np.float64)
@@ -73,9 +79,9 @@ def measure(cases: Mapping[str, NDArray], folds: int, coverage: float) -> tuple[
         here, there = fold == k, fold != k
         if not here.any():
             continue
-        temperature, offsets = fit_calibration(logits[there], label[there])
-        probabilities[here] = calibrated(logits[here], temperature, offsets)
-        threshold = conformal_threshold(calibrated(logits[there], temperature, offsets), label[there], coverage)
+        temperature, shift = fit_calibration(logits[there], label[there], offsets)
+        probabilities[here] = calibrated(logits[here], temperature, shift)
+        threshold = conformal_threshold(calibrated(logits[there], temperature, shift), label[there], coverage)
         sets[here] = prediction_sets(probabilities[here], threshold)
     scores = 1 / (1 + np.exp(-_part(cases, "flags")))
     grades = 1 + _part(cases, "pfirrmann").argmax(1)
