@@ -145,9 +145,8 @@ def tables(figures: dict[str, Any], folds: int) -> str:
             f"{real['ap_50']:.3f} | {real['ap']:.3f} | {real['ar']:.3f} | {real['center_error_mm']:.2f} | "
             f"{real['corner_error_mm']:.2f} |"
         )
-    lines += ["", "SPIDER, number of vertebrae above the sacrum against `overview.csv` (right / right but for a body that the upper "]
-    lines[-1] += "edge cuts off, which some count and some do not):"
-    lines += [""]
+    caption = "SPIDER, number of vertebrae above the sacrum against `overview.csv` (right / right but for a body that the "
+    lines += ["", caption + "upper edge cuts off, which some count and some do not):", ""]
     lines += ["| trained on | " + " | ".join(CONTRASTS) + " |", "| --- " * (len(CONTRASTS) + 1) + "|"]
     for row, found in figures.items():
         cells = [

@@ -125,8 +125,8 @@ class Counts:
         self.rows.append((name, column.presacral - count, column.agrees_with(count)))
 
     def figures(self) -> dict[str, Any]:
-        """Shares of pictures on which the number is right, right but for a body that the upper edge cuts off (``agrees``), and
-        within one; each with its interval by patient; and the names of those that do not agree.
+        """Shares of pictures on which the number is right, right but for a body that the upper edge cuts off (``agrees``),
+        and within one; each with its interval by patient; and the names of those that do not agree.
         """
         patients = np.array([int(name.split("_")[0]) for name, *_ in self.rows])
         off = np.array([difference for _, difference, _ in self.rows])

@@ -256,10 +256,10 @@ def _upside_down(image: StudyImage) -> StudyImage:
 def likeness(naming: Naming, scores: NDArray) -> float:
     """How much a column is like a lumbar spine, 0 to 1.
 
-    Bodies of a lumbar spine look like what their place in the column says they are, there are at least six of them in a usual
-    field of view, and the sacrum settles the names; of necks, chests, heads and coronal images the opposite is true. It is
-    the mean score of the bodies for their names, less where they are fewer than six, and by up to a quarter where the names
-    are a toss-up.
+    Bodies of a lumbar spine look like what their place in the column says they are, there are at least six of them in a
+    usual field of view, and the sacrum settles the names; of necks, chests, heads and coronal images the opposite is true.
+    It is the mean score of the bodies for their names, less where they are fewer than six, and by up to a quarter where
+    the names are a toss-up.
 
     Args:
         naming: of the bodies.
