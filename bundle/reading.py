@@ -122,11 +122,19 @@ class LumbarReading:
                     bar.update(1)
 
                 bar.n = (number - 1) * len(STEPS)  # a study that failed early did not take all of its steps
-                outcomes.append(self._outcome(name, source, Path(output_dir) / name, step))
+                outcomes.append(self.try_read(name, source, Path(output_dir) / name, step))
         self._summarise(outcomes)
         return outcomes
 
-    def _outcome(self, name: str, source: Path, folder: Path, step: Callable[[str], Any]) -> Outcome:
+    def try_read(self, name: str, source: Path, folder: Path, step: Callable[[str], Any] = lambda name: None) -> Outcome:
+        """As ``read``, but whatever goes wrong is told in the outcome, in one line without anything of the patient in it.
+
+        Args:
+            name: of the study, for the outcome.
+            source: of the study.
+            folder: of the report.
+            step: is told the name of each step as it begins.
+        """
         try:
             return Outcome(name, self.read(source, folder, step))
         except (StudyError, WeightsError, ReportError) as error:

@@ -118,21 +118,25 @@ class Counts:
     """Compares the number of vertebrae above the sacrum with that of SPIDER's overview."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, int]] = []
+        self.rows: list[tuple[str, int, bool]] = []
 
     def add(self, name: str, column: Column, count: int) -> None:
         """One picture."""
-        self.rows.append((name, column.presacral - count))
+        self.rows.append((name, column.presacral - count, column.agrees_with(count)))
 
     def figures(self) -> dict[str, Any]:
-        """Shares of pictures on which the number is right, and within one; each with its interval by patient."""
-        patients = np.array([int(name.split("_")[0]) for name, _ in self.rows])
-        off = np.array([difference for _, difference in self.rows])
+        """Shares of pictures on which the number is right, right but for a body that the upper edge cuts off (``agrees``),
+        and within one; each with its interval by patient; and the names of those that do not agree.
+        """
+        patients = np.array([int(name.split("_")[0]) for name, *_ in self.rows])
+        off = np.array([difference for _, difference, _ in self.rows])
+        agrees = np.array([agreed for *_, agreed in self.rows])
         result: dict[str, Any] = {
             "pictures": len(off),
             "differences": {str(k): int((off == k).sum()) for k in np.unique(off)},
         }
-        for name, right in (("count_right", off == 0), ("count_within_one", np.abs(off) <= 1)):
+        result["disagreeing"] = [f"{name} {difference:+d}" for name, difference, agreed in self.rows if not agreed]
+        for name, right in (("count_right", off == 0), ("agrees", agrees), ("count_within_one", np.abs(off) <= 1)):
             value, low, high = bootstrap_interval(patients, partial(_share, right))
             result |= {name: round(value, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
         return result

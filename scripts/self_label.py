@@ -108,33 +108,12 @@ def disagreement(columns: list[Column], count: int) -> str:
             here, there = first.place(level), other.place(level)
             if there is None or _apart(first.boxes[here], other.boxes[there]) > 0.35:
                 return f"{level} is not the same body at another size or brightness"
-    lowest = first.presacral
-    highest = lowest + int(_more_above(first))
-    if not lowest <= count <= highest and not (count == lowest - 1 and _cut_off_above(first)):
-        return f"{lowest} vertebrae above the sacrum, not {count}"
-    return ""
+    return "" if first.agrees_with(count) else f"{first.presacral} vertebrae above the sacrum, not {count}"
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:
     """Distance of two boxes' centres in units of the first one's height."""
     return float(np.linalg.norm((a[:2] + a[2:] - b[:2] - b[2:]) / 2) / max(a[3] - a[1], 1e-6))
-
-
-def _named(column: Column) -> np.ndarray:
-    boxes = column.boxes[[k for k, level in enumerate(column.levels) if level is not None]]
-    return boxes[np.argsort(boxes[:, 1])]
-
-
-def _more_above(column: Column) -> bool:
-    """Whether a part of the next body would lie on the picture: one that is cut off is counted by some and not by others."""
-    boxes = _named(column)
-    step = (boxes[1, 1] + boxes[1, 3] - boxes[0, 1] - boxes[0, 3]) / 2
-    return bool(boxes[0, 3] - step > 1)
-
-
-def _cut_off_above(column: Column) -> bool:
-    """Whether the topmost body is cut off by the picture's edge."""
-    return bool(_named(column)[0, 1] < 0.15 * (_named(column)[0, 3] - _named(column)[0, 1]))
 
 
 def labelled(path: Path, patient: int, column: Column) -> dict[str, Any]:

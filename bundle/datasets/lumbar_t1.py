@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def read_lumbar_t1(folder: str | Path) -> Iterator[LabelledImage]:
     """The images of ``folder`` (with ``images`` and ``labels``) whose labels can be used.
 
     A few label files name a level twice. Six bodies are L1 to S1 from the top down, whatever their numbers say; with fewer,
-    a file whose names repeat or do not follow one another is left out.
+    a file whose names repeat or do not follow one another is left out. So is one that skips a body (two files do, above S1):
+    its names above the gap are wrong by one.
 
     Raises:
         StudyError: there is no such folder, or a label file is not as expected.
@@ -59,6 +60,8 @@ def read_lumbar_t1(folder: str | Path) -> Iterator[LabelledImage]:
         if len(found) == len(LUMBAR_LEVELS) and numbers != list(range(6)):
             numbers, note = list(range(6)), "renamed from the top down"
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[-1] >= len(LUMBAR_LEVELS):
+            continue
+        if _skips_a_body([polygon for _, polygon in found]):
             continue
         outlines = {LUMBAR_LEVELS[number]: polygon for number, (_, polygon) in zip(numbers, found, strict=True)}
         yield LabelledImage(path, int(name[1]), outlines, note)
@@ -85,6 +88,13 @@ def body_corners(outlines: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArr
         farthest = [int(np.argmax(along @ np.array(way))) for way in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
         corners[level] = outlines[level][farthest]
     return corners
+
+
+def _skips_a_body(outlines: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether two outlined bodies, from the top down, lie nearly twice as far apart as the others do."""
+    centers = np.array([(outline.min(0) + outline.max(0)) / 2 for outline in outlines])
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+    return bool(steps.max() > 1.55 * np.median(steps))
 
 
 def _polygons(path: Path) -> list[tuple[int, NDArray[np.float64]]]:

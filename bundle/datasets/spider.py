@@ -1,71 +1,61 @@
-"""SPIDER (van der Graaf et al. 2024, CC BY 4.0): mid-sagittal pictures with radiological gradings of each disk."""
+"""SPIDER: lumbar MR of 218 patients with low back pain, of four hospitals, with gradings of each disk by one reader.
+
+van der Graaf et al., Sci Data 2024;11:264. From Zenodo (record 10159290: ``images.zip``, ``masks.zip``, ``overview.csv``,
+``radiological_gradings.csv``), licence CC BY 4.0. Unpacked into one folder it is::
+
+    images/<patient>_<t1|t2|t2_SPACE>.mha    volumes; or PNG pictures of the middle slice, by the same names
+    masks/<patient>_<t1|t2|t2_SPACE>.mha     vertebrae, disks and canal; not used here
+    radiological_gradings.csv, overview.csv
+"""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from bundle.datasets.labels import LabelledDisk, LabelledStudy, read_table
 from bundle.geometry import DISK_LEVELS
 from bundle.study import StudyError
 
-_COLUMNS = ("Patient", "IVD label", "Disc herniation", "Disc bulging")
+_COLUMNS = ("Patient", "IVD label", "Disc herniation", "Disc bulging", "Disc narrowing", "Pfirrman grade")
+_ENDINGS = (".mha", ".png")
 
 
-@dataclass(frozen=True)
-class GradedPicture:
-    """A picture with the class of its disks.
+def read_gradings(path: str | Path) -> dict[int, dict[str, LabelledDisk]]:
+    """Patient -> disk level -> its labels: ``bulging``, ``herniation`` and ``narrowing`` (0 or 1), ``pfirrmann`` (1 to 5).
 
-    Args:
-        path: of the picture.
-        patient: number, by which data are split.
-        contrast: ``t1``, ``t2`` or ``t2_SPACE``, from the file's name.
-        findings: disk level -> ``normal``, ``bulge`` or ``herniation``.
-    """
-
-    path: Path
-    patient: int
-    contrast: str
-    findings: dict[str, str]
-
-
-def read_gradings(path: str | Path) -> dict[int, dict[str, str]]:
-    """Patient -> disk level -> class.
-
-    The gradings are flags, several of which may be set: a herniated disk is a herniation whatever else is flagged, one that
-    only bulges is a bulge, all others are normal. Disk 1 is L5-S1, counted upward; those above L1-L2 are left out.
+    Several flags may be set. The rule that makes one class of them: a herniated disk is a herniation whatever else is
+    flagged, one that bulges and is not herniated is a bulge, all others are normal. Disk 1 is L5-S1, counted upward; those
+    above L1-L2 are left out.
 
     Raises:
-        StudyError: the file is not there or lacks a column.
+        StudyError: the file is not there, lacks a column, or holds something else than whole numbers.
     """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{key.strip(): value for key, value in row.items() if key} for row in csv.DictReader(file)]
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
-    if not rows or not set(_COLUMNS) <= rows[0].keys():
-        raise StudyError(f"{path}: no gradings with the columns {', '.join(_COLUMNS)}")
-    gradings: dict[int, dict[str, str]] = {}
-    for row in rows:
-        number = int(row["IVD label"])
-        if not 1 <= number <= len(DISK_LEVELS):
+    gradings: dict[int, dict[str, LabelledDisk]] = {}
+    for number, row in enumerate(read_table(path, _COLUMNS), start=2):
+        try:
+            patient, disk, herniation, bulging, narrowing, pfirrmann = (int(row[name]) for name in _COLUMNS)
+        except ValueError as error:
+            raise StudyError(f"{path}: line {number} holds something else than whole numbers") from error
+        if not 1 <= disk <= len(DISK_LEVELS):
             continue
-        finding = "herniation" if int(row["Disc herniation"]) else "bulge" if int(row["Disc bulging"]) else "normal"
-        gradings.setdefault(int(row["Patient"]), {})[DISK_LEVELS[-number]] = finding
+        level = DISK_LEVELS[-disk]
+        finding = "herniation" if herniation else "bulge" if bulging else "normal"
+        labels = {"bulging": bulging, "herniation": herniation, "narrowing": narrowing, "pfirrmann": pfirrmann}
+        gradings.setdefault(patient, {})[level] = LabelledDisk(level, finding, labels=labels)
     return gradings
 
 
-def read_spider(folder: str | Path) -> Iterator[GradedPicture]:
-    """The graded pictures of ``folder`` (with ``images`` and ``radiological_gradings.csv``).
+def read_spider(folder: str | Path) -> Iterator[LabelledStudy]:
+    """The graded volumes or pictures of ``folder``; see the module.
 
     Raises:
         StudyError: there are no gradings.
     """
     folder = Path(folder)
     gradings = read_gradings(folder / "radiological_gradings.csv")
-    for path in sorted((folder / "images").glob("*.png")):
+    for path in sorted((folder / "images").glob("*")):
         patient, _, contrast = path.stem.partition("_")
-        if patient.isdigit() and int(patient) in gradings:
-            yield GradedPicture(path, int(patient), contrast, gradings[int(patient)])
+        if path.suffix in _ENDINGS and patient.isdigit() and int(patient) in gradings:
+            disks = gradings[int(patient)]
+            yield LabelledStudy(path, str(int(patient)), tuple(disks[v] for v in DISK_LEVELS if v in disks), contrast)

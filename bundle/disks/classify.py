@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from bundle.disks.types import DiskReading
+from bundle.disks.conformal import prediction_sets, uncertainty
+from bundle.disks.outputs import MM_PER_UNIT, split_outputs
+from bundle.disks.types import DiskOutline, DiskReading
 from bundle.disks.views import VIEWS, stack_views
 from bundle.geometry import FINDINGS
 from bundle.weights import load_weights
@@ -19,12 +22,17 @@ class DiskClassifier:
     """Judges every disk that has at least one view.
 
     Args:
-        network: (B, 6, size, size) views -> (B, 3) logits of FINDINGS; see bundle.disks.views.
+        network: (B, 6, size, size) views -> (B, channels); see bundle.disks.views and bundle.disks.outputs. One that gives
+            nothing but the three logits of FINDINGS serves too.
         weights: file of its weights.
         size_px: side of the ROIs.
         device: where it runs.
         temperature: logits are divided by it (1 for none): calibration on data that the weights have not seen.
-        unsure_below: a disk whose best probability is lower is flagged ``not_sure``; its finding stands.
+        offsets: added to the logits of FINDINGS after that: calibration to the shares of the classes; None for none.
+        set_threshold: findings at least as probable as this make up the set that holds the right one with the coverage for
+            which the threshold was fitted (bundle.disks.conformal). A disk whose set holds more than one is flagged
+            ``not_sure``; its finding stands. None for no sets.
+        unsure_below: a disk whose best probability is lower is flagged ``not_sure`` too.
     """
 
     def __init__(
@@ -34,6 +42,8 @@ class DiskClassifier:
         size_px: int = 128,
         device: str | torch.device = "cpu",
         temperature: float = 1.0,
+        offsets: Sequence[float] | None = None,
+        set_threshold: float | None = None,
         unsure_below: float = 0.5,
     ) -> None:
         self.network = network
@@ -41,11 +51,15 @@ class DiskClassifier:
         self.size_px = int(size_px)
         self.device = torch.device(device)
         self.temperature = float(temperature)
+        self.offsets = torch.tensor([0.0] * len(FINDINGS) if offsets is None else [float(v) for v in offsets])
+        self.set_threshold = None if set_threshold is None else float(set_threshold)
         self.unsure_below = float(unsure_below)
         self._loaded = False
 
     def __call__(self, readings: Sequence[DiskReading]) -> tuple[DiskReading, ...]:
-        """The same disks with ``probabilities``, ``finding`` and ``views``; those without a view stay unjudged.
+        """The same disks with ``probabilities``, ``finding``, ``views`` and what else the network gives.
+
+        Those without a view stay unjudged.
 
         Raises:
             WeightsError: the weights are missing or do not fit.
@@ -61,19 +75,38 @@ class DiskClassifier:
                 for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
             ]
             with torch.inference_mode():
-                logits = self.network(torch.stack(views).to(self.device)).float().cpu()
-            for k, p in zip(judged, torch.softmax(logits / self.temperature, dim=1).tolist(), strict=True):
-                result[k] = self._judge(readings[k], p)
+                outputs = self.network(torch.stack(views).to(self.device)).float().cpu()
+            parts = split_outputs(outputs)
+            shares = self.probabilities(outputs)
+            for place, k in enumerate(judged):
+                result[k] = self._judge(readings[k], shares[place], {name: part[place] for name, part in parts.items()})
         return tuple(result)
 
-    def _judge(self, reading: DiskReading, probabilities: Sequence[float]) -> DiskReading:
-        best = int(max(range(len(FINDINGS)), key=lambda i: probabilities[i]))
-        seen = tuple(view for view in VIEWS if getattr(reading, view) is not None)
-        unsure = ("not_sure",) if probabilities[best] < self.unsure_below else ()
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """(B, channels) of the network -> (B, 3) calibrated probabilities of FINDINGS."""
+        return torch.softmax(split_outputs(outputs)["findings"] / self.temperature + self.offsets, dim=1)
+
+    def _judge(self, reading: DiskReading, shares: Tensor, parts: dict[str, Tensor]) -> DiskReading:
+        probabilities = shares.double().numpy()
+        best = int(probabilities.argmax())
+        prediction_set: tuple[str, ...] = ()
+        if self.set_threshold is not None:
+            inside = prediction_sets(probabilities[None], self.set_threshold)[0]
+            prediction_set = tuple(name for name, there in zip(FINDINGS, inside, strict=True) if there)
+        unsure = probabilities[best] < self.unsure_below or len(prediction_set) > 1
         return replace(
             reading,
-            probabilities=dict(zip(FINDINGS, map(float, probabilities), strict=True)),
+            probabilities=dict(zip(FINDINGS, probabilities.tolist(), strict=True)),
             finding=FINDINGS[best],
-            views=seen,
-            flags=(*reading.flags, *unsure),
+            views=tuple(view for view in VIEWS if getattr(reading, view) is not None),
+            flags=(*reading.flags, *(("not_sure",) if unsure else ())),
+            prediction_set=prediction_set,
+            uncertainty=float(uncertainty(probabilities[None])[0]),
+            pfirrmann=1 + int(parts["pfirrmann"].argmax()) if "pfirrmann" in parts else None,
+            outline=_outline(parts) if "rim" in parts and reading.axial is not None else None,
         )
+
+
+def _outline(parts: dict[str, Tensor]) -> DiskOutline:
+    lengths = {name: np.asarray(parts[name], dtype=np.float64) * MM_PER_UNIT for name in ("rim", "excess", "center")}
+    return DiskOutline(lengths["rim"], lengths["excess"], lengths["center"])

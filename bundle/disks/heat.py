@@ -84,8 +84,8 @@ class OcclusionMaps:
     def _probabilities(self, classifier: DiskClassifier, pictures: Tensor, finding: int) -> Tensor:
         # Half the digits are enough for a picture, and several times as fast.
         with torch.inference_mode(), torch.autocast(classifier.device.type, torch.bfloat16):
-            logits = [
+            outputs = [
                 classifier.network(part.to(classifier.device, memory_format=torch.channels_last)).float().cpu()
                 for part in pictures.split(self.batch)
             ]
-        return torch.softmax(torch.cat(logits) / classifier.temperature, dim=1)[:, finding]
+        return classifier.probabilities(torch.cat(outputs))[:, finding]

@@ -11,6 +11,7 @@ from ignite.metrics.metric import reinit__is_reduced
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 from torch import Tensor
 
+from bundle.disks.outputs import split_outputs
 from bundle.geometry import DISK_LEVELS, FINDINGS
 from bundle.statistics import bootstrap_interval
 
@@ -37,7 +38,7 @@ class DiskMetrics(Metric):
     def update(self, output: tuple[Tensor, Mapping[str, Tensor]]) -> None:
         """Add the disks of a batch."""
         logits, cases = output
-        judged = logits.detach().cpu().argmax(1)
+        judged = split_outputs(logits.detach().cpu())["findings"].argmax(1)
         self._rows.append(np.stack([cases["label"], judged, cases["level"], cases["patient"]], axis=-1))
 
     def compute(self) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ class DiskRoi:
 
 
 @dataclass(frozen=True, eq=False)
+class DiskOutline:
+    """What the network takes for the disk's outline in the axial view.
+
+    Args:
+        rim_mm: (24,) distance of the vertebral rim from the disk's centre, every 15 degrees from -180; 0 is the back,
+            positive to the patient's left.
+        excess_mm: (24,) how far the disk's outline lies beyond the rim in these directions.
+        center_mm: (2,) the disk's centre, from the axial ROI's centre to the patient's left and back.
+    """
+
+    rim_mm: NDArray[np.float64]
+    excess_mm: NDArray[np.float64]
+    center_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class DiskReading:
     """All that is known about one disk; ``finding`` is None where it cannot be judged, and ``flags`` say why.
 
@@ -61,6 +77,11 @@ class DiskReading:
         finding: one of FINDINGS.
         views: those of ``axial`` and ``sagittal`` that were judged.
         flags: codes for the report.
+        prediction_set: the findings among which the right one is, with the coverage of conformal sets; empty without them.
+        uncertainty: entropy of the probabilities, 0 (sure) to 1; None if it was not judged.
+        pfirrmann: grade 1 to 5 of the disk's wear; None if it was not graded.
+        outline: in the axial view; None without one.
+        measurements: by name with the unit in it (``slip_mm``); see bundle.disks.measure.
     """
 
     level: str
@@ -72,3 +93,8 @@ class DiskReading:
     finding: str | None = None
     views: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    prediction_set: tuple[str, ...] = ()
+    uncertainty: float | None = None
+    pfirrmann: int | None = None
+    outline: DiskOutline | None = None
+    measurements: dict[str, float] = field(default_factory=dict)

@@ -73,12 +73,27 @@ def resample_plane(image: NDArray, source: SlicePlane, target: SlicePlane, outsi
 
     if smooth:
         pixels = ndimage.gaussian_filter(pixels, sigma, mode="nearest", truncate=_TRUNCATE)
+    if abs(matrix[0, 1]) + abs(matrix[1, 0]) < 1e-9:
+        return _along_axes(np.pad(pixels, 1, constant_values=outside), np.diag(matrix), offset + 1, target.shape)
     # A rim of its own rather than mode "constant", by which a rounding error beyond the outer pixels' centres blanks the
     # whole outer row; "grid-constant" does the same as this rim and takes nearly twice as long.
     return ndimage.affine_transform(
         np.pad(pixels, 1, constant_values=outside), matrix, offset + 1, output_shape=target.shape, order=1, mode="nearest",
         output=np.float32,
     )  # fmt: skip
+
+
+def _along_axes(pixels: NDArray, step: NDArray, offset: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Linear interpolation at ``offset + step * index``, first along the rows' axis, then along the columns': as
+    ``affine_transform`` with a diagonal matrix does it, several times as fast.
+    """
+    for axis in range(2):
+        place = np.clip(offset[axis] + step[axis] * np.arange(shape[axis]), 0, pixels.shape[axis] - 1)
+        low = np.minimum(place.astype(int), max(pixels.shape[axis] - 2, 0))
+        share = (place - low).astype(np.float32)
+        share = share[:, None] if axis == 0 else share[None]
+        pixels = np.take(pixels, low, axis) * (1 - share) + np.take(pixels, low + 1, axis) * share
+    return np.ascontiguousarray(pixels, dtype=np.float32)
 
 
 def share_outside(source: SlicePlane, target: SlicePlane) -> float:

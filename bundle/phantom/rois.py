@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from bundle.geometry import DISK_LEVELS, FINDINGS, Disk, SlicePlane, unit
@@ -35,12 +36,47 @@ class RoiPlacer(Protocol):
         ...
 
 
+#: Directions in which the outline of a disk is given, degrees: 0 is the patient's back, positive to the patient's left.
+PROFILE_DEG: NDArray[np.float64] = np.arange(-180.0, 180.0, 15.0)
+
+
+def disk_truth(shape: DiskShape, axial: SlicePlane) -> dict[str, Any]:
+    """What defines a disk's class, as targets of training; lengths are millimetres, all float32 but the grade.
+
+    ``readers`` (3,) shares of readers who would call it each of FINDINGS; ``flags`` (2,) whether it bulges and whether it is
+    herniated, which can go together; ``pfirrmann`` 1 to 5; ``rim`` (24,) distance of its rim from its centre in PROFILE_DEG;
+    ``excess`` (24,) how far its outline lies beyond the rim there; ``center`` (2,) where its centre is in the axial ROI,
+    from the ROI's centre to the patient's left and back; ``measures`` (4,): extent beyond the rim, base of a herniation,
+    reach above (positive) or below the disk, and the tip's distance to the left of the middle (0 without a herniation).
+
+    Args:
+        shape: the disk.
+        axial: plane of its axial ROI.
+    """
+    path = shape.pathology
+    bulging = path.measures.reference_mm > 0 if path.finding == "herniation" else path.finding == "bulge"
+    tip = path.measures.tip_left_mm if path.finding == "herniation" else 0.0
+    at = (PROFILE_DEG + 180).astype(int)
+    middle = (np.array(axial.shape[::-1]) - 1) / 2
+    offset = (axial.to_pixel(shape.disk.center_lps_mm) - middle) * axial.pixel_spacing_mm[0]
+    floats = {
+        "readers": path.soft_label(),
+        "flags": [bulging, path.finding == "herniation"],
+        "rim": path.rim.radius_mm[at],
+        "excess": path.excess_mm[at],
+        "center": offset,
+        "measures": [path.reach_mm, path.base_mm, path.migration_mm, tip],
+    }
+    arrays = {name: torch.from_numpy(np.asarray(values, dtype=np.float32)) for name, values in floats.items()}
+    return {**arrays, "pfirrmann": path.pfirrmann}
+
+
 class DiskRois(Dataset):
     """Axial and sagittal ROIs of disks, three neighbouring slices each, with the disk's class.
 
     Five consecutive items are the five disks of one patient, from L1-L2 down. An item is a dictionary: ``axial`` and
     ``sagittal`` (3, size, size) float32 brightness; ``label`` index into FINDINGS; ``level`` index into DISK_LEVELS;
-    ``patient`` a number.
+    ``patient`` a number; and what else is true of the disk (see disk_truth).
 
     Args:
         patients: number of patients; there are five items each.
@@ -102,10 +138,10 @@ class DiskRois(Dataset):
             patient = patients[number]
             shape = patient.spine.disks[DISK_LEVELS[level]]
             rng = np.random.default_rng([self.seed, number, level])
-            views += self._views(rng, patient, self._axial(rng, shape)) + self._views(
-                rng, patient, self._sagittal(rng, shape)
-            )
-            items.append({"label": FINDINGS.index(shape.pathology.finding), "level": level, "patient": number})
+            axial = self._axial(rng, shape)
+            views += self._views(rng, patient, axial) + self._views(rng, patient, self._sagittal(rng, shape))
+            truth = disk_truth(shape, axial[len(axial) // 2])
+            items.append({"label": FINDINGS.index(shape.pathology.finding), "level": level, "patient": number, **truth})
         self._last = patients
         images = render(views, device=self.device).cpu().reshape(len(items), 2, 3, *views[0].plane.shape)
         return [{"axial": a, "sagittal": s, **item} for (a, s), item in zip(images, items, strict=True)]

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bundle.disks.measure import lordosis_deg
 from bundle.disks.types import DiskReading, DiskRoi, SliceMatch
 from bundle.geometry import DISK_LEVELS, Vertebra
 from bundle.report.errors import ReportError
 from bundle.study.types import Series, Study
 from bundle.vertebrae.view import image_plane
 
-#: Of a document without and with a review. All that 1.1 adds is the key ``review``: a reader of 1.1 reads every file of 1.0,
-#: a strict reader of 1.0 still reads what the machine writes, and refuses a document with a review rather than pass it over.
-SCHEMA_VERSION, REVIEWED_VERSION = "1.0", "1.1"
+#: All that 1.1 adds to 1.0 is the key ``review``; all that 1.2 adds, with or without a review, are keys that may be missing:
+#: a reader of 1.2 reads every older file.
+SCHEMA_VERSION = "1.2"
 _MAX_MESSAGE = 240
 
 
@@ -70,6 +71,7 @@ def build(
         "vertebrae": [_vertebra(v, in_space) for v in vertebrae],
         "axial_slices": [_match(m) for m in matches],
         "disks": [_disk(by_level[level], in_space) for level in DISK_LEVELS],
+        "measurements": _measurements({"lordosis_deg": lordosis_deg(vertebrae)}),
         "flags": _once((*study.flags, *flags)),
         "model": {"version": str(model["version"]), "weights_sha256": dict(model["weights_sha256"])},
     }
@@ -168,9 +170,19 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
         "rois": {"axial": _roi(reading.axial, in_space), "sagittal": _roi(reading.sagittal, in_space)},
         "probabilities": None if shares is None else {name: _number(share, 4) for name, share in shares.items()},
         "finding": reading.finding,
+        "prediction_set": list(reading.prediction_set),
+        "uncertainty": _number_or_none(reading.uncertainty, 4),
+        "pfirrmann": reading.pfirrmann,
+        "measurements": _measurements(reading.measurements),
         "views": list(reading.views),
         "flags": _once(reading.flags),
     }
+
+
+def _measurements(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Values by name, those that are known; millimetres and degrees to 0.1, shares to 0.001."""
+    digits = {name: 1 if name.endswith(("_mm", "_deg")) else 3 for name in values}
+    return {name: _number(value, digits[name]) for name, value in values.items() if value is not None}
 
 
 def _roi(roi: DiskRoi | None, in_space: bool) -> dict[str, Any] | None:

@@ -283,6 +283,7 @@ def _summary(words: Wording, pictures: Mapping[str, bytes], texts: Texts) -> lis
     right = [
         _Heading(say("level.heading"), _H2),
         *_items([disk.sentence for disk in words.disks]),
+        *(_paragraph(sentence, _BODY) for sentence in words.measurements),
         _Heading(say("technique.heading"), _H2),
         _paragraph(say("join.sentences").join(words.technique), _BODY),
     ]

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from bundle.geometry import DISK_LEVELS, disk_level
-from bundle.report.document import REVIEWED_VERSION, SCHEMA_VERSION, validate
+from bundle.report.document import validate
 from bundle.report.errors import ReportError
 
 #: Names that a person may give to a vertebra, from the head down. L6 is that of a sixth lumbar vertebra.
@@ -120,7 +120,9 @@ def with_review(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
             review[key] = _clean(value)
     if review["status"] == "draft":
         review["signed_at"] = None
-    reviewed = {**copy.deepcopy(dict(document)), "schema_version": REVIEWED_VERSION, "review": review}
+    reviewed = {**copy.deepcopy(dict(document)), "review": review}
+    if reviewed["schema_version"] == "1.0":  # which knows no review
+        reviewed["schema_version"] = "1.1"
     check(reviewed)
     return reviewed
 
@@ -128,7 +130,7 @@ def with_review(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
 def without_review(document: Mapping[str, Any]) -> dict[str, Any]:
     """The machine's reading alone, as it was written first."""
     plain = {key: value for key, value in document.items() if key != "review"}
-    return {**plain, "schema_version": SCHEMA_VERSION}
+    return {**plain, "schema_version": "1.0"} if plain["schema_version"] == "1.1" else plain
 
 
 def check(document: Mapping[str, Any]) -> None:

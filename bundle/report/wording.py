@@ -18,6 +18,8 @@ _ALMOST = 0.1
 #: A disk is said to be lower than its neighbours from this difference on: corners are found to about 1.2 mm (model card), so
 #: two heights differ by chance by some 1.7 mm, and this is twice as much.
 _LOWER_MM = 3.5
+#: A slip is said from this share of the body's depth on, some 3 mm: twice the error of two corners.
+_SLIP_SHARE = 0.09
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Wording:
     impression: tuple[str, ...]
     comment: str
     technique: tuple[str, ...]
+    measurements: tuple[str, ...]
     disks: tuple[DiskWords, ...]
     sagittal_alt: str
     sagittal_caption: str
@@ -101,6 +104,7 @@ def wording(document: Mapping[str, Any], texts: Texts) -> Wording:
         impression=_impression(document, final, texts),
         comment=final.comment,
         technique=_technique(document["series"], texts),
+        measurements=_measurements(document.get("measurements", {}), texts),
         disks=tuple(_disk(document, final, k, texts) for k in range(len(final.disks))),
         sagittal_alt=_sagittal_alt(document, texts),
         sagittal_caption=texts.say(f"pictures.{_sagittal_caption(document)}"),
@@ -194,6 +198,10 @@ def _machine_words(disk: FinalDisk, shares: Mapping[str, float] | None, texts: T
         return texts.say("words.none")
     name = texts.say(f"words.{disk.machine_finding}")
     return texts.say("level.machine", finding=name, percent=percent(shares[disk.machine_finding], texts))
+
+
+def _measurements(values: Mapping[str, float], texts: Texts) -> tuple[str, ...]:
+    return tuple(texts.say("measurements.lordosis", value=f"{v:.0f}") for k, v in values.items() if k == "lordosis_deg")
 
 
 def _technique(series: Mapping[str, Any], texts: Texts) -> tuple[str, ...]:
@@ -307,6 +315,7 @@ def _facts(entry: Mapping[str, Any], slices: Sequence[Mapping[str, Any]], texts:
     facts = []
     if entry["height_mm"] is not None:
         facts.append((texts.say("disk.height"), texts.say("disk.millimetres", value=f"{entry['height_mm']:.1f}")))
+    facts += _measured(entry, texts)
     uids = entry["axial_sop_instance_uids"]
     if uids:
         facts.append((texts.say("disk.slices"), str(len(uids))))
@@ -317,6 +326,32 @@ def _facts(entry: Mapping[str, Any], slices: Sequence[Mapping[str, Any]], texts:
         value = texts.say(f"disk.best_{side}", distance=f"{abs(above_mm):.1f}", angle=f"{best['angle_deg']:.0f}")
         facts.append((texts.say("disk.best"), value))
     return tuple(facts)
+
+
+def _measured(entry: Mapping[str, Any], texts: Texts) -> list[tuple[str, str]]:
+    """What older documents lack: the set of findings, the grade, and what is measured of the bodies' corners."""
+    facts, values = [], entry.get("measurements", {})
+    if len(entry.get("prediction_set", ())) > 1:
+        names = [texts.say(f"words.{name}") for name in entry["prediction_set"]]
+        facts.append((texts.say("disk.possible"), listed(names, texts)))
+    if entry.get("pfirrmann") is not None:
+        facts.append((texts.say("disk.pfirrmann"), texts.say("disk.grade", value=entry["pfirrmann"])))
+    if "height_index" in values:
+        share = percent(values["height_index"], texts)
+        facts.append((texts.say("disk.height_index"), texts.say("disk.height_index_value", value=share)))
+    if "slip_share" in values:
+        facts.append((texts.say("disk.slip"), _slip(values, texts)))
+    return facts
+
+
+def _slip(values: Mapping[str, float], texts: Texts) -> str:
+    share, slip_mm = values["slip_share"], values.get("slip_mm")
+    if abs(share) < _SLIP_SHARE:
+        return texts.say("disk.slip_none")
+    way, words = "forward" if share > 0 else "backward", {"percent": percent(abs(share), texts)}
+    if slip_mm is None:
+        return texts.say(f"disk.slip_share_{way}", **words)
+    return texts.say(f"disk.slip_{way}", value=f"{abs(slip_mm):.1f}", **words)
 
 
 def _sagittal_alt(document: Mapping[str, Any], texts: Texts) -> str:

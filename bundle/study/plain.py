@@ -1,10 +1,11 @@
-"""NIfTI volumes, and PNG and JPG pictures, as series."""
+"""NIfTI and MetaImage volumes, and PNG and JPG pictures, as series."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from bundle.study.types import Series, StudyError, StudyImage
 
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg"})
 NIFTI_ENDINGS = (".nii", ".nii.gz")
+META_IMAGE_ENDING = ".mha"
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -28,6 +30,11 @@ def is_picture(path: Path) -> bool:
 def is_nifti(path: Path) -> bool:
     """Whether a file's name is that of a NIfTI volume."""
     return path.name.lower().endswith(NIFTI_ENDINGS)
+
+
+def is_meta_image(path: Path) -> bool:
+    """Whether a file's name is that of a MetaImage volume in one file."""
+    return path.suffix.lower() == META_IMAGE_ENDING
 
 
 def read_picture(file: StudyFile) -> Series:
@@ -53,41 +60,84 @@ def read_picture(file: StudyFile) -> Series:
 
 
 def read_nifti(file: StudyFile, study_uid: str) -> list[Frame]:
-    """The slices of a NIfTI volume: across the thickest voxel axis, else across the axis nearest to left-right.
-
-    Of a time series the first volume is taken.
+    """The slices of a NIfTI volume; see _slices. Of a time series the first volume is taken.
 
     Raises:
         StudyError: it cannot be read, or is no volume.
     """
     import nibabel
 
-    @cache
-    def volume() -> NDArray[np.float32]:
-        try:
-            with file.open() as stream:
-                payload = stream.read()
-            if payload[:2] == b"\x1f\x8b":
-                import gzip
+    def volume() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        with file.open() as stream:
+            payload = stream.read()
+        if payload[:2] == b"\x1f\x8b":
+            import gzip
 
-                payload = gzip.decompress(payload)
-            image = nibabel.Nifti1Image.from_bytes(payload)
-            data = np.asarray(image.dataobj, dtype=np.float32)
-        except Exception as error:  # whatever the library raises on a damaged file, the user gets one line
-            raise StudyError(f"{file.path}: the NIfTI volume cannot be read ({type(error).__name__})") from error
+            payload = gzip.decompress(payload)
+        image = nibabel.Nifti1Image.from_bytes(payload)
+        data = np.asarray(image.dataobj, dtype=np.float32)
         while data.ndim > 3:
             data = data[..., 0]
+        return data, _RAS_TO_LPS @ np.asarray(image.affine, dtype=np.float64)
+
+    return _slices(file, study_uid, volume, "NIfTI")
+
+
+def read_meta_image(file: StudyFile, study_uid: str) -> list[Frame]:
+    """The slices of a MetaImage volume (``.mha``), as ITK's programs and some public data sets have it; see _slices.
+
+    Raises:
+        StudyError: it cannot be read, or is no volume.
+    """
+    import itk
+
+    def volume() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        with TemporaryDirectory() as folder:  # ITK reads files only, and the volume may lie in an archive
+            copy = Path(folder) / "volume.mha"
+            with file.open() as stream:
+                copy.write_bytes(stream.read())
+            image = itk.imread(str(copy))
+        data = np.asarray(itk.array_from_image(image), dtype=np.float32)
+        affine = np.eye(4)
+        affine[:3, :3] = itk.array_from_matrix(image.GetDirection()) @ np.diag(list(image.GetSpacing()))
+        affine[:3, 3] = list(image.GetOrigin())
+        return data.transpose(2, 1, 0), affine  # ITK's arrays have the last axis first
+
+    return _slices(file, study_uid, volume, "MetaImage")
+
+
+def _slices(
+    file: StudyFile, study_uid: str, load: Callable[[], tuple[NDArray[np.float32], NDArray[np.float64]]], kind: str
+) -> list[Frame]:
+    """Slices of a volume: across the thickest voxel axis, else across the axis nearest to left-right.
+
+    Args:
+        file: of the volume.
+        study_uid: of the frames.
+        load: the voxels, and the map of their indices to LPS millimetres.
+        kind: name of the format, for the message.
+
+    Raises:
+        StudyError: it cannot be read, or is no volume.
+    """
+
+    @cache
+    def volume() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        try:
+            data, affine = load()
+        except StudyError:
+            raise
+        except Exception as error:  # whatever the library raises on a damaged file, the user gets one line
+            raise StudyError(f"{file.path}: the {kind} volume cannot be read ({type(error).__name__})") from error
         if data.ndim != 3 or min(data.shape) < 1:
             raise StudyError(f"{file.path}: not a volume of slices")
-        affines.append(np.asarray(image.affine, dtype=np.float64))
-        return data
+        return data, affine
 
-    affines: list[NDArray[np.float64]] = []
-    volume()
+    to_lps = volume()[1]
     try:
-        return _frames_of(volume, affines[0], file.path.name, study_uid, file.path)
+        return _frames_of(lambda: volume()[0], to_lps, file.path.name, study_uid, file.path)
     except ValueError as error:
-        raise StudyError(f"{file.path}: the NIfTI affine is not valid ({error})") from error
+        raise StudyError(f"{file.path}: the {kind} affine is not valid ({error})") from error
 
 
 def series_of_volume(volume: ArrayLike, affine_ras: ArrayLike, name: str) -> Series:
@@ -105,18 +155,22 @@ def series_of_volume(volume: ArrayLike, affine_ras: ArrayLike, name: str) -> Ser
     if voxels.ndim != 3 or min(voxels.shape) < 1:
         raise StudyError(f"{name}: not a volume of slices")
     try:
-        frames = _frames_of(lambda: voxels, np.asarray(affine_ras, dtype=np.float64), name, name, Path(name))
+        to_lps = _RAS_TO_LPS @ np.asarray(affine_ras, dtype=np.float64)
+        frames = _frames_of(lambda: voxels, to_lps, name, name, Path(name))
     except ValueError as error:
         raise StudyError(f"{name}: the affine is not valid ({error})") from error
     return arrange(frames)[0].series
 
 
-def slice_axes(affine_ras: ArrayLike) -> tuple[int, int, int]:
+def slice_axes(affine: ArrayLike) -> tuple[int, int, int]:
     """Which of a volume's axes runs across its slices, down their rows and along their columns.
 
     Slices lie across the axis with the largest step; where no step stands out, across the patient's left and right.
+
+    Args:
+        affine: (4, 4) map of voxel indices to millimetres, RAS or LPS.
     """
-    affine = np.asarray(affine_ras, dtype=np.float64)
+    affine = np.asarray(affine, dtype=np.float64)
     axes_mm = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or axes_mm.min() < 1e-6:
         raise ValueError("an axis without length")
@@ -127,10 +181,9 @@ def slice_axes(affine_ras: ArrayLike) -> tuple[int, int, int]:
 
 
 def _frames_of(
-    volume: Callable[[], NDArray[np.float32]], affine_ras: NDArray[np.float64], name: str, study_uid: str, path: Path
+    volume: Callable[[], NDArray[np.float32]], to_lps: NDArray[np.float64], name: str, study_uid: str, path: Path
 ) -> list[Frame]:
-    order = slice_axes(affine_ras)
-    to_lps = _RAS_TO_LPS @ affine_ras
+    order = slice_axes(to_lps)
 
     def pixels(index: int) -> NDArray[np.float32]:
         picture = np.take(volume(), index, axis=order[0])

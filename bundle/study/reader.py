@@ -118,6 +118,8 @@ def _collect(source: Path) -> tuple[list[Frame], list[StudyFile], list[Skipped],
             pictures.append(file)
         elif plain.is_nifti(file.path):
             frames += plain.read_nifti(file, study_name(source))
+        elif plain.is_meta_image(file.path):
+            frames += plain.read_meta_image(file, study_name(source))
         else:
             with file.open() as stream:
                 is_dicom = dicom.looks_like_dicom(stream)

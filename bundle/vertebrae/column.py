@@ -45,6 +45,21 @@ class Column:
         """Number of bodies above the sacrum."""
         return sum(level is not None and level[0] in "LT" for level in self.levels)
 
+    def agrees_with(self, count: int) -> bool:
+        """Whether ``count`` bodies above the sacrum are as many as were found.
+
+        A body that the picture's upper edge cuts off is counted by some and not by others, found or not.
+        """
+        if not self.presacral:
+            return count == 0
+        boxes = self.boxes[[k for k, level in enumerate(self.levels) if level is not None]]
+        boxes = boxes[np.argsort(boxes[:, 1])]
+        height = boxes[0, 3] - boxes[0, 1]
+        step = (boxes[1, 1] + boxes[1, 3] - boxes[0, 1] - boxes[0, 3]) / 2 if len(boxes) > 1 else 1.3 * height
+        one_more = bool(boxes[0, 3] - step > 1)  # a part of the next body would lie on the picture
+        one_less = bool(boxes[0, 1] < 0.15 * height)
+        return self.presacral - one_less <= count <= self.presacral + one_more
+
 
 def find_column(finder: VertebraFinder, picture: StudyImage) -> Column:
     """Bodies on a picture, named over the column.

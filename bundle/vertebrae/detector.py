@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from monai.apps.detection.networks.retinanet_detector import RetinaNetDetector
 from monai.apps.detection.utils.anchor_utils import AnchorGenerator
 from monai.apps.detection.utils.ATSS_matcher import ATSSMatcher
-from monai.data.box_utils import box_iou, clip_boxes_to_image, non_max_suppression
+from monai.data.box_utils import box_iou, clip_boxes_to_image
 from monai.losses.giou_loss import BoxGIoULoss
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -149,7 +150,7 @@ class BodyDetector(RetinaNetDetector):
             )
             boxes, kept = clip_boxes_to_image(boxes, size, remove_empty=True)  # type: ignore[assignment]
             chosen = chosen[kept]
-            first = non_max_suppression(boxes, best[chosen], self.nms_thresh, self.detections_per_img, box_iou)
+            first = _best_boxes(boxes, best[chosen], self.nms_thresh, self.detections_per_img)
             boxes, chosen = boxes[first], chosen[first]
             found.append(
                 {
@@ -162,6 +163,25 @@ class BodyDetector(RetinaNetDetector):
                 }
             )
         return found
+
+
+def _best_boxes(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> Tensor:
+    """Indices of boxes, best first, without those that overlap a better one by more than ``threshold`` (IoU).
+
+    As monai.data.box_utils.non_max_suppression, which computes the overlaps anew for each box it keeps.
+    """
+    order = torch.argsort(scores, descending=True, stable=True)
+    if not len(order):
+        return order
+    near = (box_iou(boxes[order], boxes[order]) > threshold).cpu().numpy()  # type: ignore[union-attr]
+    free = np.ones(len(order), dtype=bool)
+    kept: list[int] = []
+    while free.any() and len(kept) < most:
+        first = int(free.argmax())
+        kept.append(first)
+        free &= ~near[first]
+        free[first] = False
+    return order[kept]
 
 
 def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:

@@ -115,8 +115,11 @@ class ChainNamer:
         for j in range(n):
             score[j] = likelihood[j] - before[j]
             for i in range(j):
-                dropped = float(np.sum(cost[i + 1 : j]))
+                dropped = before[j] - before[i + 1]
                 for between in range(self.max_missing + 1):
+                    # Most pairs are too far apart to follow one another: no name could gain by it.
+                    if score[i].max() + step[i, j, between] + likelihood[j].max() - dropped <= score[j].min():
+                        continue
                     moved = np.full(k, -np.inf)
                     source = np.full(k, -1)
                     up = between + 1

@@ -16,7 +16,7 @@ from bundle.geometry import Vertebra
 from bundle.reading import LumbarReading
 from bundle.report.document import build, validate
 from bundle.study import Study, StudyError
-from bundle.vertebrae.finder import Column, VertebraFinder
+from bundle.vertebrae.finder import NamedSpine, VertebraFinder
 
 #: Weights by the key that names them in configs/inference.yaml.
 WEIGHTS: dict[str, str] = {"vertebra_weights": "vertebrae.pt", "disk_weights": "disks.pt"}
@@ -113,7 +113,7 @@ class StudyReading:
         column: step 1's vertebrae.
     """
 
-    def __init__(self, parser: ConfigParser, study: Study, column: Column) -> None:
+    def __init__(self, parser: ConfigParser, study: Study, column: NamedSpine) -> None:
         self.parser = parser
         self.study = study
         self.column = column

@@ -14,8 +14,9 @@ import fire
 import uvicorn
 
 from bundle.report import ReportError
+from scripts.settings import ROOT, SettingsError, quiet_libraries
 from scripts.web.app import create_app
-from scripts.web.settings import ROOT, Settings, SettingsError, load_settings, quiet_libraries
+from scripts.web.settings import Settings, load_settings
 from scripts.web.store import StoreError
 
 _GRACE_SECONDS = 5

@@ -20,6 +20,8 @@ from bundle import __version__
 from bundle.report import ReportError
 from bundle.report.texts import load_texts
 from bundle.steps import STEPS
+from scripts.peers import PeerError, fetch, send
+from scripts.settings import MB, Server
 from scripts.web import review
 from scripts.web.events import Events
 from scripts.web.exports import FILES, Exporter
@@ -49,10 +51,10 @@ from scripts.web.models import (
     Target,
     Upload,
 )
-from scripts.web.peers import PeerError, fetch, search, send
+from scripts.web.peers import search
 from scripts.web.reading_queue import ReadingQueue
 from scripts.web.receive import receive_files
-from scripts.web.settings import MB, Server, Settings
+from scripts.web.settings import Settings
 from scripts.web.store import Conflict, Store
 from scripts.web.unpack import Refused
 from scripts.web.view import INDEX, pixel_file
@@ -301,7 +303,8 @@ def from_dicomweb(asked: Fetch, web: Shared) -> Upload:
     server = web.server(asked.server, dicomweb=True)
     with web.places.workbench(web.settings.limits) as folder:
         (folder / "parts").mkdir()
-        files = fetch(server, asked.study_instance_uid, folder / "parts", web.settings.limits)
+        limits = web.settings.limits
+        files = fetch(server, asked.study_instance_uid, folder / "parts", limits.max_upload_mb, limits.max_files)
         taken = take(files, folder, web.places, web.store, web.settings.limits)
     return web.received(taken)
 

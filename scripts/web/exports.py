@@ -15,9 +15,9 @@ import yaml
 from bundle.report import ReportError
 from bundle.report.dicom import DICOM_FOLDER, DicomExporter, export_dicom
 from bundle.report.exports import DOCUMENT, FHIR, OUTPUTS, PAGE, PDF, regenerate
+from scripts.settings import ROOT
 from scripts.web.intake import Places
 from scripts.web.labels import datalist, labels_of
-from scripts.web.settings import ROOT
 
 #: Format -> (place in the folder of exports, media type).
 FILES: dict[str, tuple[str, str]] = {

@@ -20,7 +20,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from bundle.study.dicom import looks_like_dicom
 from bundle.study.plain import is_nifti, is_picture
-from scripts.web.settings import MB, Limits
+from scripts.settings import MB
+from scripts.web.settings import Limits
 from scripts.web.store import Store
 from scripts.web.unpack import Budget, Refused, looks_packed, unpack
 

@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 
 from bundle.steps import STEPS
+from scripts.settings import MB
 from scripts.web.intake import Places
 from scripts.web.review import findings_of
-from scripts.web.settings import MB, Settings
+from scripts.web.settings import Settings
 from scripts.web.store import Store
 from scripts.web.worker import Job, work
 

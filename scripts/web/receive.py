@@ -11,7 +11,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from scripts.web.settings import MB, Limits
+from scripts.settings import MB
+from scripts.web.settings import Limits
 from scripts.web.unpack import Refused
 
 

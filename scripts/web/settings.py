@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.settings import AeTitle, Server, SettingsError, Strict, checked, read_yaml
+
 TOKEN_VARIABLE = "LUMBAR_WEB_TOKEN"
 MIN_TOKEN = 16
-MB = 1024 * 1024
-
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 
 
-class SettingsError(Exception):
-    """The server cannot start so; the message is one line for the user."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(_Strict):
+class Limits(Strict):
     """Of one upload; see ``configs/web.yaml``."""
 
     max_upload_mb: int = Field(1024, gt=0)
@@ -38,7 +25,7 @@ class Limits(_Strict):
     min_free_mb: int = Field(500, ge=0)
 
 
-class ReaderLimits(_Strict):
+class ReaderLimits(Strict):
     """Of the process that reads; see ``configs/web.yaml``."""
 
     max_memory_mb: int = Field(8192, gt=0)
@@ -47,27 +34,7 @@ class ReaderLimits(_Strict):
     max_attempts: int = Field(2, gt=0)
 
 
-class Server(_Strict):
-    """A DICOMweb server (``dicomweb``, its URL) or a DICOM node (``ae_title``, ``host``, ``port``)."""
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .-]+$")
-    dicomweb: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
-    user: str = ""
-    password_variable: str = Field("", description="Environment variable that holds the password.")
-    ae_title: AeTitle | None = None
-    host: str = ""
-    port: int = Field(104, gt=0, lt=65536)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Server:
-        if (self.dicomweb is None) == (self.ae_title is None):
-            raise ValueError("a server has either dicomweb or ae_title")
-        if self.ae_title is not None and not self.host:
-            raise ValueError("a DICOM node needs host and port")
-        return self
-
-
-class Settings(_Strict):
+class Settings(Strict):
     """All of it; paths are absolute."""
 
     host: str = "127.0.0.1"
@@ -130,27 +97,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def quiet_libraries() -> None:
-    """Keep out of the log what libraries say of headers, UIDs and addresses."""
-    warnings.simplefilter("ignore")
-    for name in ("dicomweb_client", "pydicom", "pynetdicom", "urllib3", "uvicorn.access"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
 def load_settings(config: str | Path, **changes: Any) -> Settings:
     """Settings of a YAML file, with ``changes`` (None: as the file says) and the token of the environment or its file.
 
     Raises:
         SettingsError: the file cannot be read, a key is unknown or a value does not fit.
     """
-    try:
-        values = yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{config}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from None
-    except yaml.YAMLError:
-        raise SettingsError(f"{config}: no valid YAML") from None
-    if not isinstance(values, dict) or "token" in values:
-        raise SettingsError(f"{config}: {'a token belongs into token_file' if isinstance(values, dict) else 'no settings'}")
+    values = read_yaml(config)
+    if "token" in values:
+        raise SettingsError(f"{config}: a token belongs into token_file")
     values |= {key: value for key, value in changes.items() if value is not None}
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token and values.get("token_file"):
@@ -158,11 +113,4 @@ def load_settings(config: str | Path, **changes: Any) -> Settings:
             token = Path(values["token_file"]).expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise SettingsError(f"token_file {values['token_file']} cannot be read") from None
-    try:
-        return Settings(**{**values, "token": token})
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            f"{config}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
-        ) from None
+    return checked(Settings, {**values, "token": token}, config)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from scripts.web.settings import MB, Limits
+from scripts.settings import MB
+from scripts.web.settings import Limits
 
 _BLOCK = 1 * MB
 _FREE_RATIO_BYTES = 64 * MB  # what is not larger than this may be packed as tightly as it will

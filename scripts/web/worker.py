@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.web.settings import ROOT, quiet_libraries
+from scripts.settings import ROOT, quiet_libraries
 
 if TYPE_CHECKING:
     from bundle.reading import LumbarReading

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from bundle.disks.classify import DiskClassifier
+from bundle.disks.outputs import PARTS
 from bundle.disks.types import DiskReading, DiskRoi
 from bundle.disks.views import stack_views
 from bundle.geometry import FINDINGS
@@ -116,3 +117,50 @@ def test_weights_of_the_file_are_used(tmp_path):
     path = save_weights(other, tmp_path / "other.pt")
     (judged,) = classifier(path)([DiskReading("L4-L5", axial=roi(0.3), sagittal=roi(5.0))])
     assert judged.finding == "normal"
+
+
+class Everything(nn.Module):
+    """Gives every part: a bulge rather than a herniation, grade 4, a rim of 20 mm and a disk 1 mm beyond it."""
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        parts = {name: torch.zeros(len(views), width) for name, width in PARTS.items()}
+        parts["findings"][:] = torch.tensor([-4.0, 1.0, 0.5])
+        parts["pfirrmann"][:, 3] = 5
+        parts["rim"][:] = 2.0
+        parts["excess"][:] = 0.1
+        return torch.cat(list(parts.values()), dim=1)
+
+
+@pytest.fixture
+def full(tmp_path):
+    def make(**settings):
+        return DiskClassifier(Everything(), save_weights(Everything(), tmp_path / "full.pt"), size_px=SIZE, **settings)
+
+    return make
+
+
+def test_grade_outline_and_uncertainty_come_with_the_finding(full):
+    both, sagittal = full()([DiskReading("a", axial=roi(1.0), sagittal=roi(1.0)), DiskReading("b", sagittal=roi(1.0))])
+    assert (both.finding, both.pfirrmann) == ("bulge", 4)
+    assert both.outline.rim_mm == pytest.approx([20.0] * 24) and both.outline.excess_mm == pytest.approx([1.0] * 24)
+    assert sagittal.outline is None  # an axial outline is not seen in a sagittal view
+    assert 0 < both.uncertainty < 1
+
+
+def test_a_disk_with_more_than_one_possible_finding_is_not_sure(full):
+    (unsure,) = full(set_threshold=0.2)([DiskReading("a", sagittal=roi(1.0))])
+    (sure,) = full(set_threshold=0.5)([DiskReading("a", sagittal=roi(1.0))])
+    assert (unsure.prediction_set, unsure.flags) == (("bulge", "herniation"), ("not_sure",))
+    assert (sure.prediction_set, sure.flags, sure.finding) == (("bulge",), (), "bulge")
+
+
+def test_offsets_shift_the_classes_after_the_temperature(full):
+    (judged,) = full(temperature=2.0, offsets=[0.0, 0.0, 1.0])([DiskReading("a", sagittal=roi(1.0))])
+    expected = torch.softmax(torch.tensor([-2.0, 0.5, 1.25]), 0).tolist()
+    assert list(judged.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert judged.finding == "herniation"
+
+
+def test_a_network_of_three_logits_gives_nothing_else(weights):
+    (judged,) = classifier(weights)([DiskReading("a", axial=roi(1.0), sagittal=roi(3.0))])
+    assert judged.pfirrmann is judged.outline is None and judged.prediction_set == ()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from bundle.disks.classify import DiskClassifier
 from bundle.disks.heat import OcclusionMaps
@@ -49,6 +50,20 @@ def test_the_map_glows_where_the_finding_comes_from_and_nowhere_else(classifier)
 def test_only_what_was_judged_has_a_map(classifier):
     judged = classifier([DiskReading("L1-L2", sagittal=roi()), DiskReading("L2-L3")])
     assert set(OcclusionMaps(grid=2)(classifier, judged)) == {("L1-L2", "sagittal")}
+
+
+def test_the_map_follows_the_weights(root):
+    """Sanity check (Adebayo et al., NeurIPS 2018): a map that stays as it is under other weights shows the picture only."""
+    network = ConfigParser.load_config_file(str(root / "configs" / "inference.yaml"))["disk_network_def"]
+    made = [
+        DiskClassifier(ConfigParser({"n": network}).get_parsed_content("n"), weights, size_px=SIZE)
+        for weights in (root / "models" / "disks.pt", root / "none.pt")
+    ]
+    made[1].network.eval()
+    made[1]._loaded = True  # as it was initialised, at random
+    (reading,) = made[0]([DiskReading("L4-L5", sagittal=roi())])
+    released, random = (OcclusionMaps(grid=5)(judge, [reading])["L4-L5", "sagittal"] for judge in made)
+    assert released.max() > 5 * random.max()
 
 
 @pytest.mark.parametrize("arguments", [{"grid": 1}, {"hidden": 0}, {"hidden": 1}, {"batch": 0}])

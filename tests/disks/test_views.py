@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from bundle.disks.views import StackViewsd, scaled, stack_views
+from bundle.disks.views import RandChooseViewsd, RandWindowd, StackViewsd, scaled, stack_views
 
 
 def ramp(low: float, high: float, size: int = 16) -> np.ndarray:
@@ -82,30 +82,51 @@ def test_view_that_is_not_kept_counts_as_missing():
 
 
 def test_item_with_one_view_never_loses_it():
-    transform = StackViewsd(16, drop=1.0)
+    transform = RandChooseViewsd(drop=1.0)
     transform.set_random_state(0)
     for _ in range(5):
-        assert transform({"axial": ramp(0, 1)})["image"][:3].any()
+        assert "axial" in transform({"axial": ramp(0, 1)})
 
 
 def test_dropping_leaves_out_either_view_but_never_both():
-    transform = StackViewsd(16, drop=1.0)
+    transform = RandChooseViewsd(drop=1.0)
     transform.set_random_state(0)
-    left = [tuple(bool(part.any()) for part in transform(item())["image"].split(3)) for _ in range(20)]
+    left = [tuple(name in found for name in ("axial", "sagittal")) for found in (transform(item()) for _ in range(20))]
     assert set(left) == {(True, False), (False, True)}
 
 
 def test_dropping_happens_as_often_as_asked():
-    transform = StackViewsd(16, drop=0.35)
+    transform = RandChooseViewsd(drop=0.35)
     transform.set_random_state(0)
-    both = [all(part.any() for part in transform(item())["image"].split(3)) for _ in range(200)]
+    both = [{"axial", "sagittal"} <= set(transform(item())) for _ in range(200)]
     assert 0.55 < np.mean(both) < 0.75
+
+
+def test_a_view_that_is_not_kept_is_left_out_and_the_other_is_never_dropped():
+    transform = RandChooseViewsd(keep=["sagittal"], drop=1.0)
+    assert [set(transform(item())) for _ in range(5)] == [{"sagittal", "label"}] * 5
 
 
 def test_same_random_state_drops_the_same_views():
     def run():
-        transform = StackViewsd(16, drop=0.5)
+        transform = RandChooseViewsd(drop=0.5, single=0.5)
         transform.set_random_state(7)
-        return [transform(item())["image"] for _ in range(6)]
+        return [{k: np.shape(v) for k, v in transform(item()).items()} for _ in range(20)]
 
-    assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
+    assert run() == run()
+
+
+def test_a_picture_is_the_middle_slice_and_stands_for_all_three():
+    found = RandChooseViewsd(keep=["sagittal"], single=1.0)({"sagittal": ramp(0, 1)})
+    np.testing.assert_array_equal(found["sagittal"], ramp(0, 1)[1:2])
+    image = StackViewsd(16)(found)["image"]
+    assert torch.equal(image[3], image[4]) and torch.equal(image[4], image[5]) and image[4].max() == 1
+
+
+def test_a_window_cuts_off_the_dark_and_the_bright_end():
+    wide, narrow = RandWindowd(prob=0.0), RandWindowd(prob=1.0, low=(10, 10), high=(90, 90))
+    assert float((wide({"axial": ramp(0, 1)})["axial"] == 0).float().mean()) < 0.01
+    window = narrow({"axial": ramp(5, 9), "label": 1})["axial"]
+    assert (window.min(), window.max()) == (0, 1)
+    assert float((window == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert float((window == 1).float().mean()) == pytest.approx(0.1, abs=0.01)

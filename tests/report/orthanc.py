@@ -26,8 +26,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc(folder: Path, dicom_port: int | None = None) -> Iterator[str]:
-    """URL of the DICOMweb service of an Orthanc that keeps its files in ``folder``; with ``dicom_port`` a DICOM node too."""
+def orthanc(folder: Path, dicom_port: int | None = None, stable_seconds: int = 60) -> Iterator[str]:
+    """URL of the DICOMweb service of an Orthanc that keeps its files in ``folder``.
+
+    Args:
+        folder: of its files.
+        dicom_port: with it, it is a DICOM node too.
+        stable_seconds: how long nothing may come to a study until Orthanc calls it stable.
+    """
     binary = program("Orthanc")
     if not _PLUGIN.is_file():
         pytest.skip("orthanc-dicomweb is not installed (see .ci/run)")
@@ -43,6 +49,7 @@ def orthanc(folder: Path, dicom_port: int | None = None) -> Iterator[str]:
         "DicomAet": "ORTHANC",
         "DicomCheckCalledAet": True,
         "StorageCompression": False,
+        "StableAge": stable_seconds,
         "Plugins": [str(_PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }

@@ -253,6 +253,30 @@ def test_a_nifti_volume_in_ras_lands_in_lps(tmp_path):
         np.testing.assert_allclose(image.plane.to_patient([column, row]), ras * [-1, -1, 1], atol=1e-4)
 
 
+def test_a_meta_image_volume_lands_in_lps(tmp_path):
+    import itk
+
+    data = np.arange(5 * 20 * 30, dtype=np.float32).reshape(30, 20, 5)  # z, y, x: sagittal slices across x
+    image = itk.image_from_array(data)
+    image.SetSpacing([4.0, 1.0, 1.5])
+    image.SetOrigin([-30.0, 50.0, 60.0])
+    itk.imwrite(image, str(tmp_path / "7_t2.mha"))
+    series = read(tmp_path / "7_t2.mha").sagittal
+    assert len(series.images) == 5
+    for image in series.images:
+        pixels = image.load_pixels()
+        row, column = 7, 3
+        k, j, i = np.argwhere(data == pixels[row, column])[0]
+        expected = [-30 + 4.0 * i, 50 + j, 60 + 1.5 * k]
+        np.testing.assert_allclose(image.plane.to_patient([column, row]), expected, atol=1e-4)
+
+
+def test_a_damaged_meta_image_is_told(tmp_path):
+    (tmp_path / "a.mha").write_bytes(b"ObjectType = Image\nNDims = 3\n")
+    with pytest.raises(StudyError, match=r"a\.mha: the MetaImage volume cannot be read"):
+        read(tmp_path / "a.mha")
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_picture_is_one_sagittal_slice_without_a_place(tmp_path, ending):
     Image.fromarray(np.full((40, 30), 100, dtype=np.uint8)).save(tmp_path / f"slice.{ending}")

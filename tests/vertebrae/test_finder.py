@@ -14,7 +14,8 @@ from bundle.phantom.anatomy import Spine, sample_spine
 from bundle.phantom.study import sagittal_planes
 from bundle.phantom.truth import boxes_on_slice
 from bundle.study.types import Series
-from bundle.vertebrae.finder import VertebraFinder
+from bundle.vertebrae.finder import VertebraFinder, likeness
+from bundle.vertebrae.naming import Naming
 from bundle.vertebrae.view import sagittal_view
 from bundle.weights import WeightsError, save_weights
 from tests.making import ORDERS, reordered, series_of, study_image
@@ -184,7 +185,20 @@ def test_two_bodies_are_no_spine(spine, tmp_path):
 def test_weak_detections_are_no_spine(spine, tmp_path):
     series = examination(spine)
     weak = [output(t, score=0.35) for t in truth_of(spine, series)]
-    assert find(tmp_path, series, weak, min_score=0.4) == ((), ("no_spine_found",))
+    assert find(tmp_path, series, weak, min_likeness=0.4) == ((), ("no_spine_found",))
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, 0.9), ({"fewer": 3}, 0.45), ({"margin": 0.0}, 0.675)])
+def test_likeness_falls_with_fewer_bodies_and_with_names_that_are_a_toss_up(settings, expected):
+    number = settings.get("fewer", 7)
+    scores = np.full((number + 1, len(BODY_LEVELS)), 0.1)
+    levels = np.append(np.arange(number), -1)  # one more body is no part of the column
+    scores[np.arange(number), np.arange(number)] = 0.9
+    assert likeness(Naming(levels, settings.get("margin", 4.0)), scores) == pytest.approx(expected)
+
+
+def test_nothing_is_not_like_a_spine():
+    assert likeness(Naming(np.array([-1]), 0.0), np.ones((1, len(BODY_LEVELS)))) == 0
 
 
 def test_missing_sacrum_is_flagged(spine, tmp_path):
@@ -206,7 +220,7 @@ def test_missing_lumbar_body_is_flagged_and_shifts_no_name(spine, tmp_path):
 
 def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
     series = examination(spine)
-    planned = [output([b for b in t if b[0] in ("L2", "L3", "L4")]) for t in truth_of(spine, series)]
+    planned = [output([b for b in t if b[0] in ("T12", "L1", "L2", "L3", "L4", "L5")]) for t in truth_of(spine, series)]
     for one in planned:  # the next lower name scores as much
         one["class_scores"] = torch.maximum(one["class_scores"], one["class_scores"].roll(-1, dims=1) - 0.01)
     _, flags = find(tmp_path, series, planned)
@@ -309,7 +323,7 @@ def test_plain_picture_that_stands_on_its_head_is_refused(spine, tmp_path):
     truth = truth_of(spine, series)[0]
     upright, fallen = output(truth), output(truth, score=0.3)
     assert find(tmp_path, plain, [upright, fallen])[1] == ()
-    assert find(tmp_path, plain, [fallen, upright], min_score=0.1) == ((), ("picture_upside_down",))
+    assert find(tmp_path, plain, [fallen, upright], min_likeness=0.1) == ((), ("picture_upside_down",))
 
 
 def test_find_tells_by_how_much_the_names_won(spine, tmp_path):

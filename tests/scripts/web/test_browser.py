@@ -21,8 +21,8 @@ from bundle.phantom.negatives import HeadPatient
 from bundle.phantom.sequences import Sequence
 from bundle.phantom.study import SeriesPlan, sagittal_planes
 from bundle.report import coding
-from scripts.web.peers import send
-from scripts.web.settings import Server
+from scripts.peers import send
+from scripts.settings import Server
 from tests.report.orthanc import orthanc
 from tests.scripts.web.browsing import ORTHANC_FILES, Slice, Tab, chromium
 from tests.scripts.web.serving import Page, copy_of, finished, upload, zipped

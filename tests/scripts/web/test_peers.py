@@ -13,10 +13,14 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage, MRImageStorage, Verification
 
 from bundle.geometry import DISK_LEVELS
-from scripts.web.peers import PeerError, fetch, search, send
-from scripts.web.settings import Limits, Server
+from scripts.peers import PeerError, fetch, send
+from scripts.settings import Server
+from scripts.web.peers import search
 from tests.report.orthanc import orthanc
 from tests.scripts.web.serving import SECRET, Page, copy_of, finished, free_port, upload, wait_until, zipped
+
+#: Megabytes and files of a study.
+LIMITS = (1024, 20000)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def test_nothing_is_found_where_there_is_nothing(archive):
 
 
 def test_a_study_is_fetched_as_it_was_stored(archive, study, tmp_path):
-    files = fetch(archive[0], study[1], tmp_path, Limits())
+    files = fetch(archive[0], study[1], tmp_path, *LIMITS)
     fetched = {d.SOPInstanceUID: d for d in (dcmread(path) for _, path in files)}
     assert fetched.keys() == study[2].keys()
     for uid, image in fetched.items():
@@ -70,12 +74,12 @@ def test_a_study_is_fetched_as_it_was_stored(archive, study, tmp_path):
 
 def test_a_study_that_is_larger_than_an_upload_may_be_is_not_fetched(archive, study, tmp_path):
     with pytest.raises(PeerError, match="larger than 1 MB or 20000 files"):
-        fetch(archive[0], study[1], tmp_path, Limits(max_upload_mb=1))
+        fetch(archive[0], study[1], tmp_path, *(1, 20000))
 
 
 def test_a_study_that_is_not_there_is_told(archive, tmp_path):
     with pytest.raises(PeerError, match="archive has no such study"):
-        fetch(archive[0], "1.2.3.4.5", tmp_path, Limits())
+        fetch(archive[0], "1.2.3.4.5", tmp_path, *LIMITS)
 
 
 def test_objects_are_stored_by_dicomweb(archive, study, tmp_path, sample_study):
@@ -84,7 +88,7 @@ def test_objects_are_stored_by_dicomweb(archive, study, tmp_path, sample_study):
     assert send(archive[0], files, "LUMBARDISK") == 3
     uid = dcmread(files[0]).StudyInstanceUID
     (tmp_path / "back").mkdir()
-    assert len(fetch(archive[0], uid, tmp_path / "back", Limits())) == 3
+    assert len(fetch(archive[0], uid, tmp_path / "back", *LIMITS)) == 3
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def test_a_server_that_refuses_is_told_in_one_line(study, tmp_path, status, mess
         server = Server(name="peer", dicomweb=url)
         for act in (
             lambda: search(server, {"PatientName": SECRET}),
-            lambda: fetch(server, study[1], tmp_path, Limits()),
+            lambda: fetch(server, study[1], tmp_path, *LIMITS),
             lambda: send(server, some(study), "LUMBARDISK"),
         ):
             with pytest.raises(PeerError) as caught:
@@ -184,7 +188,7 @@ def test_a_server_that_refuses_is_told_in_one_line(study, tmp_path, status, mess
 def test_a_server_cannot_lead_to_another_address(tmp_path, study):
     with answering(200, body=b"[]") as (inside, asked), answering(302, [("Location", f"{inside}/secret")]) as (url, _):
         server = Server(name="peer", dicomweb=url)
-        for act in (lambda: search(server, {}), lambda: fetch(server, "1.2.3", tmp_path, Limits())):
+        for act in (lambda: search(server, {}), lambda: fetch(server, "1.2.3", tmp_path, *LIMITS)):
             with pytest.raises(PeerError, match="leads to another address, which is not followed"):
                 act()
         assert asked == []
@@ -231,7 +235,7 @@ def test_a_study_is_fetched_read_signed_and_its_report_sent_back(root, tmp_path,
         finally:
             page.stop()
     (tmp_path / "back").mkdir()
-    stored = [dcmread(path) for _, path in fetch(web, study[1], tmp_path / "back", Limits())]
+    stored = [dcmread(path) for _, path in fetch(web, study[1], tmp_path / "back", *LIMITS)]
     reports = [d for d in stored if d.SOPClassUID == Comprehensive3DSRStorage]
     assert len(reports) == 1 and reports[0].PatientID == f"{SECRET}-1"
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.web.settings import SettingsError, load_settings
+from scripts.settings import SettingsError
+from scripts.web.settings import load_settings
 
 TOKEN = "a token of some length"
 

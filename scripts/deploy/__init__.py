@@ -1,0 +1,1 @@
+"""The reading as a MONAI Deploy application."""
