@@ -23,7 +23,7 @@ from tests.hosts.volumes import sagittal_nifti
 VERTEBRAE, DISKS, WHOLE = "lumbar_vertebra_detection", "lumbar_disk_classification", "lumbar_disk_bundle"
 ONE_NETWORK = (VERTEBRAE, DISKS)
 #: Input of each pack's network, and the file of its weights in the bundle.
-SHAPES = {VERTEBRAE: (2, 1, 96, 64), DISKS: (2, 6, 128, 128)}
+SHAPES = {VERTEBRAE: (2, 1, 96, 64), DISKS: (2, 6, 96, 96)}
 WEIGHTS = {VERTEBRAE: "vertebrae.pt", DISKS: "disks.pt"}
 
 

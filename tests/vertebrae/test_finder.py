@@ -324,3 +324,12 @@ def test_plain_picture_that_stands_on_its_head_is_refused(spine, tmp_path):
     upright, fallen = output(truth), output(truth, score=0.3)
     assert find(tmp_path, plain, [upright, fallen])[1] == ()
     assert find(tmp_path, plain, [fallen, upright], min_likeness=0.1) == ((), ("picture_upside_down",))
+
+
+def test_find_tells_by_how_much_the_names_won(spine, tmp_path):
+    series = examination(spine)
+    planned = [output(t) for t in truth_of(spine, series)]
+    found = finder(tmp_path, planned).find(series)
+    vertebrae, flags = find(tmp_path, series, planned)
+    assert found.flags == flags and [v.level for v in found.vertebrae] == [v.level for v in vertebrae]
+    assert found.margin > 3.0  # else the levels would be unsure
