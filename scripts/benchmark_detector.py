@@ -56,7 +56,7 @@ def network_input(finder: VertebraFinder, series: Any) -> torch.Tensor:
         plane = image_plane(image)
         views.append(resample_plane(image.load_pixels(), plane, sagittal_view(plane, finder.longest_px)))
     images = torch.from_numpy(np.stack(views)[:, None].astype(np.float32))
-    divisor = int(np.max(finder.detector.network.size_divisible))
+    divisor = int(np.max(np.asarray(finder.detector.size_divisible)))
     rows, columns = (-n % divisor for n in images.shape[2:])
     padded = torch.nn.functional.pad(images, (0, columns, 0, rows))
     return padded.to(finder.device, memory_format=torch.channels_last)

@@ -62,7 +62,7 @@ def test_the_vertebra_network_takes_and_gives_what_the_metadata_say(root):
 
 @pytest.mark.parametrize(
     ("net_id", "weights", "shape"),
-    [("disk_network_def", "disks.pt", (2, 6, 128, 128)), ("vertebra_network_def", "vertebrae.pt", (2, 1, 96, 64))],
+    [("disk_network_def", "disks.pt", (2, 6, 96, 96)), ("vertebra_network_def", "vertebrae.pt", (2, 1, 96, 64))],
 )
 def test_exported_networks_compute_the_same(root, tmp_path, net_id, weights, shape):
     ckpt_export(

@@ -83,7 +83,8 @@ class RandWindowd(MapTransform, Randomizable):
         allow_missing_keys: bool = True,
     ) -> None:
         MapTransform.__init__(self, list(keys), allow_missing_keys)
-        self.prob, self.low, self.high = float(prob), tuple(low), tuple(high)
+        self.prob = float(prob)
+        self.low, self.high = (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with its views, 0 to 1."""

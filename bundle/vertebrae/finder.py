@@ -192,7 +192,8 @@ class VertebraFinder:
         if not self._loaded and self.weights is not None:
             load_weights(self.detector.network, self.weights)
             self._loaded = True
-        self.detector.to(self.device, memory_format=torch.channels_last).eval()  # the faster layout for convolutions
+        self.detector.to(self.device).eval()
+        self.detector.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
         found = self._detect(images, self.longest_px)
         sizes = [d.size_px for d in found if d.score >= 0.4]
         if len(sizes) < self.min_bodies:
@@ -231,7 +232,7 @@ class VertebraFinder:
         centers, reaches = np.zeros((len(detections), 2)), np.zeros(len(detections))
         for detection in sorted(detections, key=lambda d: -d.score):
             off = np.linalg.norm(centers[: len(bodies)] - detection.center, axis=1)
-            for k in np.flatnonzero(off < reaches[: len(bodies)]):
+            for k in map(int, np.flatnonzero(off < reaches[: len(bodies)])):
                 if all(d.box.sop_instance_uid != detection.box.sop_instance_uid for d in bodies[k]):
                     break
             else:

@@ -32,7 +32,7 @@ def test_a_document_without_a_review_is_the_machine_s(document):
 def test_an_empty_review_says_nothing(document):
     reviewed = with_review(document, {})
     assert reviewed["review"] == empty_review(document)
-    assert reviewed["schema_version"] == "1.1" and document["schema_version"] == "1.0" and "review" not in document
+    assert reviewed["schema_version"] == document["schema_version"] == "1.2" and "review" not in document
     assert final_reading(reviewed).status == "draft"
     assert final_reading(reviewed).disks == final_reading(document).disks
     assert without_review(reviewed) == document
@@ -138,7 +138,14 @@ def test_a_review_of_another_reading_is_refused(document):
         check(reviewed)
 
 
-def test_the_version_tells_whether_there_is_a_review(document):
+def test_older_documents_keep_their_version_with_and_without_a_review(document):
+    older = {**document, "schema_version": "1.0"}
+    reviewed = with_review(older, {})
+    assert reviewed["schema_version"] == "1.1"
+    assert without_review(reviewed) == older
+
+
+def test_an_older_version_tells_whether_there_is_a_review(document):
     for wrong in ({**document, "schema_version": "1.1"}, {**with_review(document, {}), "schema_version": "1.0"}):
         with pytest.raises(ReportError, match="schema_version"):
             validate(wrong)
