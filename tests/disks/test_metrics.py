@@ -78,11 +78,11 @@ def test_reset_forgets_all_disks():
     assert metric.compute() == {}
 
 
-def test_engine_hands_on_images_and_what_the_metric_counts_by():
-    batch = {"image": torch.ones(2, 6, 8, 8), "label": [0, 2], "level": [1, 4], "patient": [7, 7], "other": "x"}
+def test_engine_hands_on_images_and_all_that_is_known_of_the_disks():
+    batch = {"image": torch.ones(2, 6, 8, 8), "label": [0, 2], "level": [1, 4], "patient": [7, 7], "grade": [2, -1]}
     images, labels = prepare_cases(batch, "cpu")
     assert images.shape == (2, 6, 8, 8)
-    assert {k: v.tolist() for k, v in labels.items()} == {"label": [0, 2], "level": [1, 4], "patient": [7, 7]}
+    assert {k: v.tolist() for k, v in labels.items()} == {k: batch[k] for k in batch if k != "image"}
 
 
 def test_recall_of_each_class_is_the_share_of_its_disks_that_were_called_so():
