@@ -3,7 +3,7 @@
 For each fold the detector is trained without the patients of that fold, and measured on them; the figures are of all folds
 together. What is there already is not done again, so an interrupted run goes on.
 
-    python -m scripts.cross_validate_detector --data ../shared/data --rows phantom,real,both
+    python -m scripts.cross_validate_detector --data ../shared/data
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scripts.model_card import write_section
 def main(
     data: str,
     config: str = "configs/cross_validate_detector.yaml",
-    rows: str = "phantom,real,both",
+    rows: str = "phantom,phantom then real,phantom then both",
     output_dir: str = "runs/cross_validation",
     model_card: str | None = "docs/README.md",
     **options: Any,
@@ -53,7 +53,7 @@ def main(
     wanted = rows if isinstance(rows, (list, tuple)) else str(rows).split(",")
     figures: dict[str, Any] = {}
     for row in wanted:
-        place = Path(output_dir) / row
+        place = Path(output_dir) / row.replace(" ", "-")
         weights = [fold_weights(place, plan, row, fold, options) for fold in range(plan["folds"])]
         result = place / "figures.json"
         if not result.exists():

@@ -135,7 +135,7 @@ def _image(pixels: np.ndarray) -> StudyImage:
 
 def robustness(
     data: str,
-    weights: str = "runs/cross_validation/both/fold-{fold}.pt",
+    weights: str = "runs/cross_validation/phantom-then-both/fold-{fold}.pt",
     folds: int = 4,
     output: str = "runs/robustness.json",
     figure: str = "docs/robustness.png",
