@@ -64,6 +64,8 @@ class FillTargetsd(Transform):
         item.setdefault("pfirrmann", 0)
         for name in ("flags", *LENGTHS):
             item.setdefault(name, torch.full((PARTS[name],), torch.nan))
+        for name in ("label", "level", "patient", "pfirrmann"):
+            item[name] = int(item[name])
         return {name: item[name] for name in item if name in _KEPT}
 
 

@@ -68,7 +68,7 @@ def disk_truth(shape: DiskShape, axial: SlicePlane) -> dict[str, Any]:
         "measures": [path.reach_mm, path.base_mm, path.migration_mm, tip],
     }
     arrays = {name: torch.from_numpy(np.asarray(values, dtype=np.float32)) for name, values in floats.items()}
-    return {**arrays, "pfirrmann": path.pfirrmann}
+    return {**arrays, "pfirrmann": int(path.pfirrmann)}
 
 
 class DiskRois(Dataset):
