@@ -256,7 +256,7 @@ def check_exchange(client, study):
     files = client.get(f"{base}/report").json()["files"]
     assert {f"heat_{level}_{view}.png" for level in DISK_LEVELS for view in ("axial", "sagittal")} <= set(files)
     heat = Image.open(io.BytesIO(client.get(f"{base}/report/files/heat_L4-L5_axial.png").content))
-    assert heat.mode == "RGBA" and heat.size == (128, 128) and 0 < np.asarray(heat)[..., 3].max() < 255
+    assert heat.mode == "RGBA" and heat.size == (96, 96) and 0 < np.asarray(heat)[..., 3].max() < 255
     assert client.post(f"{base}/send", json={"target": "archive"}).status_code == 409
     assert client.post(f"{base}/sign", json={"reader": "Dr A", "revision": 0}).status_code == 200
     counts = [client.post(f"{base}/send", json={"target": target}).json()["objects"] for target in ("archive", "pacs")]
