@@ -200,8 +200,7 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
     found: dict[str, Any] = {}
     kinds: dict[str, list[np.ndarray]] = {}
     for kind in tqdm(NEGATIVES, unit="kind"):
-        slices = VertebraSlices(2 * count, seed=9_000_000, negatives=1.0, negative_kinds={kind: 1.0}, size_px=256)
-        kinds[kind] = [slices[k]["image"][0].numpy() for k in range(0, 2 * count, 2)]
+        kinds[kind] = phantom_pictures(count, seed=9_000_000, negatives=1.0, negative_kinds={kind: 1.0})
     kinds["noise"] = [_rng(k).rayleigh(1.0, (256, 256)) for k in range(count)]
     kinds["photographs (scikit-learn, matplotlib)"] = photographs()
     for kind, pictures in kinds.items():
@@ -218,6 +217,12 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
     found["all"] = {"images": total, "refused": refused, "interval": _wilson(refused, total)}
     _write(output, found)
     print(json.dumps(found, indent=1))
+
+
+def phantom_pictures(count: int, **settings: Any) -> list[np.ndarray]:
+    """One slice of each of ``count`` phantom patients, as VertebraSlices draws them with these settings."""
+    slices = VertebraSlices(2 * count, size_px=256, contrasts_per_plane=2, **settings)
+    return [slices[k]["image"][0].numpy() for k in range(0, 2 * count, 2)]
 
 
 def photographs() -> list[np.ndarray]:
@@ -254,10 +259,8 @@ def transitions(weights: str = "models/vertebrae.pt", count: int = 100, output: 
     found = {}
     for kind in tqdm(("ordinary", *TRANSITIONS), unit="kind"):
         shares = {} if kind == "ordinary" else {kind: 1.0}
-        slices = VertebraSlices(
-            2 * count, seed=9_100_000, negatives=0.0, transitions=shares, size_px=256, cut=0.0, roll_deg=4.0
-        )
-        found[kind] = _flagged(finder, [slices[k]["image"][0].numpy() for k in range(0, 2 * count, 2)])
+        pictures = phantom_pictures(count, seed=9_100_000, negatives=0.0, transitions=shares, cut=0.0, roll_deg=4.0)
+        found[kind] = _flagged(finder, pictures)
     _write(output, found)
     print(json.dumps(found, indent=1))
 

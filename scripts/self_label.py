@@ -17,16 +17,14 @@ from typing import Any
 import fire
 import numpy as np
 import yaml
-from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from bundle.datasets.slices import write_datalist
 from bundle.geometry import LUMBAR_LEVELS
-from bundle.study import StudyReader
 from bundle.study.types import StudyImage
 from bundle.vertebrae.column import Column, find_column
 from bundle.vertebrae.finder import VertebraFinder
-from scripts.evaluate_detector import read_counts
+from scripts.evaluate_detector import load_finder, read_counts, read_image
 
 #: Longer side of the detector's view (pixels) and exponent of the brightness, by which a picture is varied.
 VARIANTS = ((256, 1.0), (224, 1.0), (288, 1.0), (256, 0.6), (256, 1.6))
@@ -48,10 +46,7 @@ def main(
         looked_at: YAML with names of pictures that a person decided on: ``upside_down``, ``left_out`` and ``accepted``.
         config: with the detector.
     """
-    parser = ConfigParser()
-    parser.read_config(config)
-    parser["vertebra_weights"] = weights
-    finder: VertebraFinder = parser.get_parsed_content("vertebra_finder")
+    finder = load_finder(weights, config)
     counts = read_counts(Path(folder) / "overview.csv")
     seen = yaml.safe_load(Path(looked_at).read_text())
     items, refused = [], []
@@ -62,7 +57,7 @@ def main(
         if path.stem in seen["left_out"] + seen["upside_down"]:
             refused.append(f"{path.stem}: was looked at and left out")
             continue
-        columns = varied_columns(finder, StudyReader()(path).series[0].images[0])
+        columns = varied_columns(finder, read_image(path))
         why = "" if path.stem in seen["accepted"] else disagreement(columns, counts[path.stem])
         if why:
             refused.append(f"{path.stem}: {why}")
