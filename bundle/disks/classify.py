@@ -39,7 +39,7 @@ class DiskClassifier:
         self,
         network: nn.Module,
         weights: str | Path,
-        size_px: int = 128,
+        size_px: int = 96,
         device: str | torch.device = "cpu",
         temperature: float = 1.0,
         offsets: Sequence[float] | None = None,
