@@ -101,7 +101,7 @@ def judge(
             images = [torch.as_tensor(prepare(data[int(k)])["image"]) for k in places]
             rows.append(split_outputs(network(torch.stack(images)).float())["findings"].numpy())
     logits = np.concatenate(rows)
-    return calibrated(logits, float(parser["temperature"])), float(parser["set_threshold"])
+    return calibrated(logits, float(parser["temperature"])), float(parser.get_parsed_content("set_threshold"))
 
 
 def markdown(figures: Mapping[str, Mapping[str, Mapping[str, Figure]]], disks: int, patients: int) -> str:
