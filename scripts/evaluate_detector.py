@@ -202,8 +202,13 @@ def main(
     figures = evaluate(data, weights, config)
     print(json.dumps(figures, indent=1))
     if output is not None:
-        with whole_file(output) as part:
-            part.write_text(json.dumps(figures, indent=1) + "\n")
+        write_figures(output, figures)
+
+
+def write_figures(path: str | Path, figures: Mapping[str, Any]) -> None:
+    """Write figures as JSON, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

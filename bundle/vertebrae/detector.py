@@ -22,8 +22,8 @@ class BodyDetector(RetinaNetDetector):
 
     In training mode ``detector(images, targets)`` returns a dictionary of losses: ``classification``, ``box_regression``,
     ``landmark_regression`` and ``transition``. A target has ``boxes`` (N, 4), ``labels`` (N,), ``corners`` (N, 4, 2) and
-    ``transition`` (N,), 1 for a body at a lumbosacral transition, else 0; corners and transitions that are not known are NaN
-    and take no part in the loss.
+    ``transition`` (N,), 1 for a body at a lumbosacral transition, else 0. What is not known takes no part in the loss:
+    labels of -1, corners and transitions of NaN.
 
     In evaluation mode ``detector(images)`` returns for each image ``boxes`` (N, 4), ``labels`` (N,), ``labels_scores``
     (N,), ``class_scores`` (N, classes), ``corners`` (N, 4, 2) and ``transition`` (N,) from 0 to 1, best first. Boxes and
@@ -109,11 +109,24 @@ class BodyDetector(RetinaNetDetector):
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
         transition = self._reshape_maps(head_outputs_reshape[self.transition_key])  # type: ignore[arg-type]
         return {
-            self.cls_key: self.compute_cls_loss(head_outputs_reshape[self.cls_key], targets, matched),
+            self.cls_key: self.compute_cls_loss(
+                head_outputs_reshape[self.cls_key], targets, self._of_known_name(targets, matched)
+            ),
             self.box_reg_key: self.compute_box_loss(head_outputs_reshape[self.box_reg_key], targets, anchors, matched),
             self.landmark_key: self.landmark_weight * self._landmark_loss(codes, targets, anchors, matched),
             self.transition_key: self.transition_weight * _transition_loss(transition[..., 0], targets, matched),
         }
+
+    def _of_known_name(self, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> list[Tensor]:
+        """The matches with anchors of nameless bodies as what MONAI leaves out: neither a name's nor the background's."""
+        return [
+            torch.where(
+                (index >= 0) & (target[self.target_label_key][index.clamp(min=0)] < 0), ATSSMatcher.BETWEEN_THRESHOLDS, index
+            )
+            if len(target[self.target_label_key])
+            else index
+            for target, index in zip(targets, matched, strict=True)
+        ]
 
     def _landmark_loss(
         self, codes: Tensor, targets: list[dict[str, Tensor]], anchors: list[Tensor], matched: list[Tensor]

@@ -219,7 +219,9 @@ class VertebraFinder:
         with torch.inference_mode():
             for start in range(0, len(pictures), self.batch_size):
                 batch = pictures[start : start + self.batch_size]
-                outputs = self.detector([picture.to(self.device) for _, picture in batch])
+                tensors = [picture.to(self.device) for _, picture in batch]
+                alike = len({tuple(t.shape) for t in tensors}) == 1
+                outputs = self.detector(torch.stack(tensors) if alike else tensors)  # a batch is padded at one go
                 for (image, plane), (view, _), output in zip(
                     views[start : start + self.batch_size], batch, outputs, strict=True
                 ):
@@ -313,30 +315,28 @@ class Detection:
 
 
 def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: dict[str, NDArray]) -> list[Detection]:
-    found = []
-    keys = ("boxes", "labels_scores", "class_scores", "corners", "transition")
-    for box, score, class_scores, corners, transition in zip(*(output[key] for key in keys), strict=True):
-        seen_px = np.array([[box[1], box[0]], [box[3], box[2]]], dtype=np.float64)  # (row, column) -> (column, row)
-        corners_px = corners[:, ::-1].astype(np.float64)
-        ends = plane.to_pixel(view.to_patient(seen_px))
-        low, high = ends.min(0), ends.max(0)
-        middle = view.to_patient(corners_px.mean(0))
-        in_plane = np.array([middle @ view.row_direction, middle @ view.column_direction])
-        sides = view.to_patient(corners_px)
-        height = float(np.linalg.norm(sides[[0, 1]].mean(0) - sides[[3, 2]].mean(0)))
-        found.append(
-            Detection(
-                SliceBox(
-                    image.sop_instance_uid,
-                    (float(low[0]), float(low[1]), float(high[0]), float(high[1])),
-                    float(score),
-                    plane.to_pixel(sides),
-                ),
-                class_scores,
-                in_plane,
-                height,
-                float(np.sqrt((box[2] - box[0]) * (box[3] - box[1]))),
-                float(transition),
-            )
+    boxes = output["boxes"].astype(np.float64)
+    sides = view.to_patient(output["corners"][..., ::-1].astype(np.float64))  # (row, column) -> (column, row)
+    ends = plane.to_pixel(view.to_patient(boxes.reshape(-1, 2, 2)[..., ::-1]))
+    corners_px = plane.to_pixel(sides)
+    middles = sides.mean(1)
+    centers = np.stack([middles @ view.row_direction, middles @ view.column_direction], axis=-1)
+    heights = np.linalg.norm(sides[:, :2].mean(1) - sides[:, 2:].mean(1), axis=-1)
+    sizes_px = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    low, high = ends.min(1), ends.max(1)
+    return [
+        Detection(
+            SliceBox(
+                image.sop_instance_uid,
+                (float(low[k, 0]), float(low[k, 1]), float(high[k, 0]), float(high[k, 1])),
+                float(output["labels_scores"][k]),
+                corners_px[k],
+            ),
+            output["class_scores"][k],
+            centers[k],
+            float(heights[k]),
+            float(sizes_px[k]),
+            float(output["transition"][k]),
         )
-    return found
+        for k in range(len(boxes))
+    ]
