@@ -33,14 +33,14 @@ _NEAR_MM = 12.0
 
 
 def phantom_series(
-    count: int, seed: int, role: str = "sagittal_t2", transition: str | None = None
+    count: int, seed: int, role: str = "sagittal_t2", transition: str | None = None, max_px: int = 320
 ) -> Iterator[tuple[str, Spine, Series]]:
     """Maker, patient and one series of each of ``count`` patients, the makers in turn."""
     vendors = list(load_vendors().items())
     for k in range(count):
         name, vendor = vendors[k % len(vendors)]
         spine = sample_spine(seed + k, transition=transition)
-        plans = vendor_examination(spine, vendor, seed + k, max_px=320).plans
+        plans = vendor_examination(spine, vendor, seed + k, max_px=max_px).plans
         for plan in plans:
             if plan.role == role:
                 yield name, spine, rendered(spine, plan, seed + k)
