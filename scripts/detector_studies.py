@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,18 @@ _NEAR_MM = 12.0
 
 
 def phantom_series(
-    count: int, seed: int, role: str = "sagittal_t2", transition: str | None = None, max_px: int = 320
+    count: int, seed: int, role: str = "sagittal_t2", transition: str | None = None, max_px: int = 256, middle: int = 0
 ) -> Iterator[tuple[str, Spine, Series]]:
-    """Maker, patient and one series of each of ``count`` patients, the makers in turn."""
+    """Maker, patient and one series of each of ``count`` patients, the makers in turn.
+
+    Args:
+        count: patients.
+        seed: of the first one.
+        role: of the series, see configs/phantom_studies.yaml.
+        transition: key of TRANSITIONS, or None for ordinary patients.
+        max_px: largest matrix; the field of view stays.
+        middle: only so many slices in the middle of the series; 0 for all. It is rendering that takes time.
+    """
     vendors = list(load_vendors().items())
     for k in range(count):
         name, vendor = vendors[k % len(vendors)]
@@ -43,15 +53,19 @@ def phantom_series(
         plans = vendor_examination(spine, vendor, seed + k, max_px=max_px).plans
         for plan in plans:
             if plan.role == role:
-                yield name, spine, rendered(spine, plan, seed + k)
+                yield name, spine, rendered(spine, plan, seed + k, middle)
 
 
-def rendered(spine: Spine, plan: SeriesPlan, seed: int) -> Series:
-    """A plan's series, its slices from the patient's right to left."""
+def rendered(spine: Spine, plan: SeriesPlan, seed: int, middle: int = 0) -> Series:
+    """A plan's series, its slices from the patient's right to left; only so many in the middle, unless that is 0."""
     images = []
+    planes = sorted(plan.planes, key=lambda plane: float(plane.to_patient(np.zeros(2))[0]))
+    if middle:
+        first = max((len(planes) - middle) // 2, 0)
+        planes = planes[first : first + middle]
+    plan = replace(plan, planes=tuple(planes))
     for number, (plane, pixels) in enumerate(zip(plan.planes, series_images(SpinePatient(spine), plan, seed), strict=True)):
         images.append(StudyImage(str(number), plane, lambda held=pixels: held, Path("phantom"), plane.shape))  # type: ignore[misc]
-    images.sort(key=lambda image: float(image.plane.to_patient(np.zeros(2))[0]) if image.plane else 0.0)
     return Series("phantom", tuple(images), (tuple(range(len(images))),), "sagittal", "unknown")
 
 
@@ -97,24 +111,30 @@ def centers(
     print(json.dumps(found, indent=1))
 
 
-def transitions(weights: str = "models/vertebrae.pt", count: int = 98, output: str = "runs/transitions.json") -> None:
+def transitions(
+    weights: str = "models/vertebrae.pt",
+    count: int = 98,
+    kinds: str = ",".join(("ordinary", *TRANSITIONS)),
+    middle: int = 7,
+    output: str = "runs/transitions.json",
+) -> None:
     """Share of patients of each kind whose sagittal T2 series is flagged: as transitional, or as unsure of its names.
 
     Args:
         weights: of the detector.
         count: patients of each kind.
+        kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
+        middle: slices that are read, in the middle of the series.
         output: JSON file.
     """
     finder = load_finder(weights)
     found: dict[str, Any] = {}
-    for kind in (None, *TRANSITIONS):
-        each = [
-            set(finder(series)[1])
-            for *_, series in tqdm(phantom_series(count, 9_100_000, transition=kind), total=count, desc=kind or "ordinary")
-        ]
+    for kind in kinds.split(",") if isinstance(kinds, str) else kinds:
+        drawn = phantom_series(count, 9_100_000, transition=None if kind == "ordinary" else kind, middle=middle)
+        each = [set(finder(series)[1]) for *_, series in tqdm(drawn, total=count, desc=kind)]
         marked = sum("transitional_anatomy" in flags for flags in each)
         either = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
-        found[kind or "ordinary"] = {
+        found[kind] = {
             "patients": len(each),
             "transitional_anatomy": wilson_interval(marked, len(each)),
             "transitional or unsure": wilson_interval(either, len(each)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -131,16 +131,11 @@ class BodyDetector(RetinaNetDetector):
     def _landmark_loss(
         self, codes: Tensor, targets: list[dict[str, Tensor]], anchors: list[Tensor], matched: list[Tensor]
     ) -> Tensor:
-        predicted, wanted = [], []
-        for code, target, boxes, index in zip(codes, targets, anchors, matched, strict=True):
-            chosen = torch.where(index >= 0)[0]
-            corners = target["corners"][index[chosen]]
-            known = ~torch.isnan(corners).flatten(1).any(1)
-            predicted.append(code[chosen[known]])
-            wanted.append(encode_landmarks(corners[known], boxes[chosen[known]]))
-        if sum(len(p) for p in predicted) == 0:
+        parts = list(_known(codes, targets, matched, "corners"))
+        if sum(len(code) for code, *_ in parts) == 0:
             return codes.sum() * 0.0
-        return self.landmark_loss(torch.cat(predicted), torch.cat(wanted))
+        wanted = [encode_landmarks(truth, boxes[at]) for (_, truth, at), boxes in zip(parts, anchors, strict=True)]
+        return self.landmark_loss(torch.cat([code for code, *_ in parts]), torch.cat(wanted))
 
     def postprocess_detections(
         self,
@@ -197,14 +192,19 @@ def _best_boxes(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> T
     return order[kept]
 
 
-def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:
-    predicted, wanted = [], []
-    for logit, target, index in zip(logits, targets, matched, strict=True):
+def _known(
+    predicted: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor], key: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Of each image what anchors that match a body predict, its truth, and the anchors' indices, where it is known."""
+    for values, target, index in zip(predicted, targets, matched, strict=True):
         chosen = torch.where(index >= 0)[0]
-        truth = target["transition"][index[chosen]]
-        known = ~torch.isnan(truth)
-        predicted.append(logit[chosen[known]])
-        wanted.append(truth[known])
-    if sum(len(p) for p in predicted) == 0:
+        truth = target[key][index[chosen]]
+        known = ~torch.isnan(truth.reshape(len(truth), -1)).any(1) if len(truth) else chosen.bool()
+        yield values[chosen[known]], truth[known], chosen[known]
+
+
+def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:
+    parts = list(_known(logits, targets, matched, "transition"))
+    if sum(len(logit) for logit, *_ in parts) == 0:
         return logits.sum() * 0.0
-    return binary_cross_entropy_with_logits(torch.cat(predicted), torch.cat(wanted))
+    return binary_cross_entropy_with_logits(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))

@@ -113,7 +113,7 @@ class VertebraFinder:
         bodies = self._bodies(images)
         if not bodies:
             return NamedSpine((), ("no_spine_found",), 0.0)
-        naming, scores = self._name(bodies)
+        naming, scores = self.name(bodies)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
             return NamedSpine((), ("picture_upside_down",), 0.0)
         if not self._is_lumbar(naming, scores):
@@ -124,12 +124,7 @@ class VertebraFinder:
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        transition = [
-            np.average([d.transition for d in bodies[k]], weights=[d.score for d in bodies[k]])
-            for k in kept
-            if BODY_LEVELS[naming.levels[k]] in ("L5", "S1")
-        ]
-        flags = self._flags({v.level for v in found}, naming.margin, float(np.mean(transition)) if transition else 0.0)
+        flags = self._flags({v.level for v in found}, naming.margin, transition_score(bodies, naming))
         return NamedSpine(tuple(found), flags, naming.margin)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
@@ -137,7 +132,7 @@ class VertebraFinder:
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
         return [b for b in bodies if len(b) >= enough]
 
-    def _name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
+    def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
         """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
@@ -155,7 +150,7 @@ class VertebraFinder:
         bodies = self._bodies([_upside_down(image) for image in images])
         if not bodies:
             return False
-        other = self._name(bodies)
+        other = self.name(bodies)
         return self._is_lumbar(*other) and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
@@ -254,6 +249,16 @@ class VertebraFinder:
 
 def _upside_down(image: StudyImage) -> StudyImage:
     return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
+
+
+def transition_score(bodies: Sequence[Sequence[Detection]], naming: Naming) -> float:
+    """Mean score of L5 and S1 as lumbosacral transition, 0 to 1; 0 without them."""
+    scores = [
+        np.average([d.transition for d in body], weights=[d.score for d in body])
+        for body, level in zip(bodies, naming.levels, strict=True)
+        if level >= 0 and BODY_LEVELS[level] in ("L5", "S1")
+    ]
+    return float(np.mean(scores)) if scores else 0.0
 
 
 def likeness(naming: Naming, scores: NDArray) -> float:
