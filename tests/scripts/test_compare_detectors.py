@@ -17,7 +17,8 @@ def test_the_larger_network_takes_longer():
 
 
 def test_table_has_a_row_for_each_size_with_its_intervals():
-    share = {f"{name}{end}": value for name in ("found", "named") for end, value in (("", 0.9), ("_low", 0.8), ("_high", 1.0))}
+    ends = {"": 0.9, "_low": 0.8, "_high": 1.0}
+    share = {f"{name}{end}": value for name in ("found", "named") for end, value in ends.items()}
     figures = {
         "half": {
             "weights": 800_000, "ms_a_slice": 4.25, "lumbar_t1": {**share, "corner_error_mm": 2.5}, "phantom": share,
