@@ -53,6 +53,8 @@ class VertebraFinder:
         batch_size: slices a forward pass.
         join_ratio: boxes on two slices are one body if their centres are nearer than this share of its height.
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
+        min_slices_share: and on this share of the slices on which the others are seen (their median): a transverse process
+            or a facet at the stack's edge looks like a body on a few slices.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
@@ -74,6 +76,7 @@ class VertebraFinder:
         batch_size: int = 8,
         join_ratio: float = 0.5,
         min_slices: int = 2,
+        min_slices_share: float = 0.45,
         min_bodies: int = 3,
         min_likeness: float = 0.6,
         min_margin: float = 3.0,
@@ -91,6 +94,7 @@ class VertebraFinder:
         self.batch_size = int(batch_size)
         self.join_ratio = float(join_ratio)
         self.min_slices = int(min_slices)
+        self.min_slices_share = float(min_slices_share)
         self.min_bodies = int(min_bodies)
         self.min_likeness = float(min_likeness)
         self.min_margin = float(min_margin)
@@ -114,9 +118,10 @@ class VertebraFinder:
         if not bodies:
             return NamedSpine((), ("no_spine_found",), 0.0)
         naming, scores = self.name(bodies)
+        transition = transition_score(bodies, naming)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
             return NamedSpine((), ("picture_upside_down",), 0.0)
-        if not self._is_lumbar(naming, scores):
+        if not self._is_lumbar(naming, scores, transition):
             return NamedSpine((), ("no_spine_found",), 0.0)
         kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
@@ -124,13 +129,14 @@ class VertebraFinder:
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        flags = self._flags({v.level for v in found}, naming.margin, transition_score(bodies, naming))
+        flags = self._flags({v.level for v in found}, naming.margin, transition)
         return NamedSpine(tuple(found), flags, naming.margin)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
-        return [b for b in bodies if len(b) >= enough]
+        seen = [len(b) for b in bodies if len(b) >= enough]
+        return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * float(np.median(seen or [0])))]
 
     def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
         """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
@@ -139,11 +145,11 @@ class VertebraFinder:
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         return self.namer(centers, heights, scores), scores
 
-    def _is_lumbar(self, naming: Naming, scores: NDArray) -> bool:
+    def _is_lumbar(self, naming: Naming, scores: NDArray, transition: float) -> bool:
         """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores) >= self.min_likeness
+        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores, transition) >= self.min_likeness
 
     def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
@@ -151,7 +157,8 @@ class VertebraFinder:
         if not bodies:
             return False
         other = self.name(bodies)
-        return self._is_lumbar(*other) and _evidence(*other) > 1.25 * _evidence(naming, scores)
+        lumbar = self._is_lumbar(*other, transition_score(bodies, other[0]))
+        return lumbar and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
         flags = []
@@ -261,23 +268,27 @@ def transition_score(bodies: Sequence[Sequence[Detection]], naming: Naming) -> f
     return float(np.mean(scores)) if scores else 0.0
 
 
-def likeness(naming: Naming, scores: NDArray) -> float:
+def likeness(naming: Naming, scores: NDArray, transition: float = 0.0) -> float:
     """How much a column is like a lumbar spine, 0 to 1.
 
-    Bodies of a lumbar spine look like what their place in the column says they are, there are at least six of them in a
-    usual field of view, and the sacrum settles the names; of necks, chests, heads and coronal images the opposite is true.
-    It is the mean score of the bodies for their names, less where they are fewer than six, and by up to a quarter where
-    the names are a toss-up.
+    Bodies of a lumbar spine look like what their place in the column says they are, or all like their neighbours, since the
+    names may be wrong by one. There are at least six of them in a usual field of view, and the sacrum settles the names
+    unless it is transitional; of necks, chests, heads and coronal images the opposite is true. It is the mean score of the
+    bodies for their names, less where they are fewer than six, and by up to a quarter where the names are a toss-up.
 
     Args:
         naming: of the bodies.
         scores: (N, len(BODY_LEVELS)) score of each body for each name.
+        transition: see transition_score.
     """
     kept = np.flatnonzero(naming.levels >= 0)
     if not len(kept):
         return 0.0
-    sure = 0.75 + 0.25 * float(np.clip(naming.margin, 0, 1))
-    return float(scores[kept, naming.levels[kept]].mean()) * min(len(kept) / 6, 1.0) * sure
+    names = naming.levels[kept]
+    top = len(BODY_LEVELS) - 1
+    looks = max(float(scores[kept, np.clip(names + shift, 0, top)].mean()) for shift in (-1, 0, 1))
+    sure = 0.75 + 0.25 * max(float(np.clip(naming.margin, 0, 1)), transition)
+    return looks * min(len(kept) / 6, 1.0) * sure
 
 
 def _evidence(naming: Naming, scores: NDArray) -> float:
