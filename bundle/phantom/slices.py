@@ -223,14 +223,19 @@ class VertebraSlices(Dataset):
         if kind in ("neck", "chest"):
             field_of_view_mm *= 0.75
         if kind == "beside":
-            center = center + np.array([float(rng.choice([-1, 1]) * rng.uniform(38, 90)), 0.0, 0.0])
+            away = np.array([float(rng.choice([-1, 1])), 0.0, 0.0])
+            center = center + away * float(rng.uniform(38, 90))
         if kind == "myelogram" and rng.random() < 0.5:
             plane = square_plane(
                 np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
             )
             return patient, plane, []
         plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0, self.roll_deg)
-        return patient, plane, [] if kind in ("beside", "myelogram") else boxes_on_slice(spine, plane)
+        found = boxes_on_slice(spine, plane)
+        while kind == "beside" and found:  # a curved spine comes back into the slice
+            plane = replace(plane, origin_lps_mm=plane.origin_lps_mm + 15.0 * away)
+            found = boxes_on_slice(spine, plane)
+        return patient, plane, [] if kind == "myelogram" else found
 
     def _finished(self, plan: _Plan, images: Tensor | None) -> list[dict[str, Any]]:
         """Items of one group; at times the image ends below S1 or S2."""

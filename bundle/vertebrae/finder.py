@@ -78,7 +78,7 @@ class VertebraFinder:
         min_slices: int = 2,
         min_slices_share: float = 0.45,
         min_bodies: int = 3,
-        min_likeness: float = 0.6,
+        min_likeness: float = 0.63,
         min_margin: float = 3.0,
         max_transition: float = 0.5,
     ) -> None:
@@ -271,10 +271,12 @@ def transition_score(bodies: Sequence[Sequence[Detection]], naming: Naming) -> f
 def likeness(naming: Naming, scores: NDArray, transition: float = 0.0) -> float:
     """How much a column is like a lumbar spine, 0 to 1.
 
-    Bodies of a lumbar spine look like what their place in the column says they are, or all like their neighbours, since the
-    names may be wrong by one. There are at least six of them in a usual field of view, and the sacrum settles the names
-    unless it is transitional; of necks, chests, heads and coronal images the opposite is true. It is the mean score of the
-    bodies for their names, less where they are fewer than six, and by up to a quarter where the names are a toss-up.
+    Bodies of a lumbar spine look like what their place in the column says they are, or like a neighbour of that, since all
+    names may be wrong by one; and so do those that get lumbar and sacral names, whereas in a chest thoracic bodies get them.
+    There are at least six bodies in a usual field of view, and the sacrum settles the names unless it is transitional; of
+    necks, heads and coronal images the opposite is true. It is the mean score of the bodies for their name or a neighbour of
+    it, over all bodies or over those below T12, whichever is less; less where they are fewer than six, and by up to a
+    quarter where the names are a toss-up.
 
     Args:
         naming: of the bodies.
@@ -285,10 +287,13 @@ def likeness(naming: Naming, scores: NDArray, transition: float = 0.0) -> float:
     if not len(kept):
         return 0.0
     names = naming.levels[kept]
-    top = len(BODY_LEVELS) - 1
-    looks = max(float(scores[kept, np.clip(names + shift, 0, top)].mean()) for shift in (-1, 0, 1))
+    below = names < BODY_LEVELS.index("T12")
+    if not below.any():
+        return 0.0
+    looks = np.max([scores[kept, np.clip(names + off, 0, len(BODY_LEVELS) - 1)] for off in (-1, 0, 1)], axis=0)
+    look = min(float(looks.mean()), float(looks[below].mean()))
     sure = 0.75 + 0.25 * max(float(np.clip(naming.margin, 0, 1)), transition)
-    return looks * min(len(kept) / 6, 1.0) * sure
+    return look * min(len(kept) / 6, 1.0) * sure
 
 
 def _evidence(naming: Naming, scores: NDArray) -> float:
