@@ -58,8 +58,8 @@ class VertebraFinder:
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
-        min_margin: below this margin of the naming the study is flagged ``levels_unsure``: 3 is what one body of the sacrum
-            weighs (minus the logarithm of ChainNamer's floor of 0.05), so less than that is not ruled out by it.
+        min_margin: below this margin of the naming the study is flagged ``levels_unsure``. One body of the sacrum weighs 3
+            (minus the logarithm of ChainNamer's floor of 0.05): with much less, the sacrum does not rule the rival out.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class VertebraFinder:
         min_slices_share: float = 0.45,
         min_bodies: int = 3,
         min_likeness: float = 0.63,
-        min_margin: float = 3.0,
-        max_transition: float = 0.5,
+        min_margin: float = 2.5,
+        max_transition: float = 0.33,
     ) -> None:
         self.detector = detector
         self.weights = None if weights is None else Path(weights)
