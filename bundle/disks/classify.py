@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bundle.disks.conformal import prediction_sets, uncertainty
-from bundle.disks.outputs import MM_PER_UNIT, split_outputs
-from bundle.disks.types import DiskOutline, DiskReading
+from bundle.disks.definition import outline_from
+from bundle.disks.outputs import split_outputs
+from bundle.disks.types import DiskReading
 from bundle.disks.views import VIEWS, stack_views
 from bundle.geometry import FINDINGS
 from bundle.weights import load_weights
@@ -103,10 +103,5 @@ class DiskClassifier:
             prediction_set=prediction_set,
             uncertainty=float(uncertainty(probabilities[None])[0]),
             pfirrmann=1 + int(parts["pfirrmann"].argmax()) if "pfirrmann" in parts else None,
-            outline=_outline(parts) if "rim" in parts and reading.axial is not None else None,
+            outline=outline_from(parts) if "rim" in parts and reading.axial is not None else None,
         )
-
-
-def _outline(parts: dict[str, Tensor]) -> DiskOutline:
-    lengths = {name: np.asarray(parts[name], dtype=np.float64) * MM_PER_UNIT for name in ("rim", "excess", "center")}
-    return DiskOutline(lengths["rim"], lengths["excess"], lengths["center"])

@@ -1,0 +1,100 @@
+"""What the definition calls a disk whose outline is known, beside what the classifier calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bundle.disks.outputs import MM_PER_UNIT, PROFILE_DIRECTIONS
+from bundle.disks.types import DiskOutline
+from bundle.geometry.fardon import classify, finding_of, measure, side_of, soft_label, zone_of
+from bundle.geometry.rim import DIRECTIONS_DEG, Rim
+
+#: Half width of the thecal sac as a share of the rim's to either side, by which zones are parted: an outline shows no sac.
+#: That of the phantom's patients, 0.41 (standard deviation 0.07).
+SAC_TO_RIM = 0.41
+
+
+@dataclass(frozen=True)
+class Focal:
+    """The focal part of a disk that is a herniation by its outline.
+
+    Args:
+        extent_mm: how far its tip lies beyond the rim, or beyond the bulge that it sits on.
+        base_mm: its width at the base, in the axial plane.
+        arc_deg: degrees of the circumference that it takes.
+        direction_deg: of its tip from the disk's centre, 0 back, positive to the patient's left.
+        zone: of its tip: central, subarticular, foraminal, extraforaminal or anterior.
+        side: of its tip: left, right (the patient's) or middle.
+    """
+
+    extent_mm: float
+    base_mm: float
+    arc_deg: float
+    direction_deg: float
+    zone: str
+    side: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A disk by the definition (bundle.geometry.fardon), as far as an axial outline shows it.
+
+    Args:
+        finding: one of FINDINGS.
+        readers: (3,) shares of readers who would call such an outline each of FINDINGS: near the definition's borders more
+            than one.
+        reach_mm: greatest distance of the outline beyond the rim; negative where it lies within all round.
+        beyond_rim_deg: degrees of the circumference over which the outline lies beyond the rim.
+        focal: of a herniation, else None.
+    """
+
+    finding: str
+    readers: tuple[float, ...]
+    reach_mm: float
+    beyond_rim_deg: float
+    focal: Focal | None = None
+
+
+def outline_from(parts: Mapping[str, Tensor]) -> DiskOutline:
+    """The outline of one disk in what the network gives for it (bundle.disks.outputs.split_outputs), in millimetres."""
+    lengths = {name: np.asarray(parts[name], dtype=np.float64) * MM_PER_UNIT for name in ("rim", "excess", "center")}
+    return DiskOutline(lengths["rim"], lengths["excess"], lengths["center"])
+
+
+def by_definition(outline: DiskOutline) -> Definition:
+    """Class and measures of a disk by its outline in the axial view.
+
+    The outline is a periodic cubic spline through its 24 directions. On phantom disks without free fragments the spline of
+    the true outline gives the class of the true outline in all of 1,146 cases. An outline has no neck and shows no tissue
+    that is not joined to it: by it alone an extrusion cannot be told from a protrusion, and a sequestered piece is missed.
+    """
+    excess = _profile(outline.excess_mm)
+    rim = Rim(_profile(outline.rim_mm), height_mm=float("inf"))  # what is measured along the disk's normal is not used
+    measures = measure(excess, (), rim)
+    finding = finding_of(classify(measures))
+    focal = None
+    if finding == "herniation":
+        sac_half_width_mm = SAC_TO_RIM * (rim.radius_at_mm(90) + rim.radius_at_mm(-90)) / 2
+        focal = Focal(
+            measures.extent_mm,
+            measures.base_mm,
+            measures.focal_deg,
+            measures.direction_deg,
+            zone_of(measures.tip_left_mm, measures.direction_deg, sac_half_width_mm),
+            side_of(measures.tip_left_mm),
+        )
+    readers = tuple(float(share) for share in soft_label(excess))
+    return Definition(finding, readers, float(excess.max()), measures.beyond_rim_deg, focal)
+
+
+def _profile(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(24,) by PROFILE_DIRECTIONS -> (360,) by DIRECTIONS_DEG."""
+    from scipy.interpolate import CubicSpline
+
+    at = np.linspace(-180, 180, PROFILE_DIRECTIONS + 1)
+    return np.asarray(CubicSpline(at, np.append(values, values[0]), bc_type="periodic")(DIRECTIONS_DEG))
