@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bundle.disks.outputs import MM_PER_UNIT, PROFILE_DIRECTIONS
-from bundle.disks.types import DiskOutline
+from bundle.disks.types import Definition, DiskOutline, Focal
 from bundle.geometry.fardon import classify, finding_of, measure, side_of, soft_label, zone_of
 from bundle.geometry.rim import DIRECTIONS_DEG, Rim
 
 #: Half width of the thecal sac as a share of the rim's to either side, by which zones are parted: an outline shows no sac.
 #: That of the phantom's patients, 0.41 (standard deviation 0.07).
 SAC_TO_RIM = 0.41
-
-
-@dataclass(frozen=True)
-class Focal:
-    """The focal part of a disk that is a herniation by its outline.
-
-    Args:
-        extent_mm: how far its tip lies beyond the rim, or beyond the bulge that it sits on.
-        base_mm: its width at the base, in the axial plane.
-        arc_deg: degrees of the circumference that it takes.
-        direction_deg: of its tip from the disk's centre, 0 back, positive to the patient's left.
-        zone: of its tip: central, subarticular, foraminal, extraforaminal or anterior.
-        side: of its tip: left, right (the patient's) or middle.
-    """
-
-    extent_mm: float
-    base_mm: float
-    arc_deg: float
-    direction_deg: float
-    zone: str
-    side: str
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A disk by the definition (bundle.geometry.fardon), as far as an axial outline shows it.
-
-    Args:
-        finding: one of FINDINGS.
-        readers: (3,) shares of readers who would call such an outline each of FINDINGS: near the definition's borders more
-            than one.
-        reach_mm: greatest distance of the outline beyond the rim; negative where it lies within all round.
-        beyond_rim_deg: degrees of the circumference over which the outline lies beyond the rim.
-        focal: of a herniation, else None.
-    """
-
-    finding: str
-    readers: tuple[float, ...]
-    reach_mm: float
-    beyond_rim_deg: float
-    focal: Focal | None = None
 
 
 def outline_from(parts: Mapping[str, Tensor]) -> DiskOutline:

@@ -319,10 +319,9 @@ def _overview(words: Wording, texts: Texts) -> list[Flowable]:
             row += [_paragraph(say("join.sentences").join(disk.remarks), _SMALL), "", ""]
             style.append(("SPAN", (2, number), (4, number)))
         rows.append(row)
-    terms = [say(f"terms.{name}") for name in ("bulge", "herniation", "source")]
     table = _table(rows, widths, (2.5, 2.5), True, style)
     heading = _Heading(say("overview.heading"), _H2)
-    return [KeepTogether([heading, table, Spacer(0, 1.5 * mm), _paragraph(say("join.sentences").join(terms), _SMALL)])]
+    return [KeepTogether([heading, table, Spacer(0, 1.5 * mm), _paragraph(say("join.sentences").join(words.terms), _SMALL)])]
 
 
 def _finding(disk: DiskWords, texts: Texts) -> list[Flowable]:
