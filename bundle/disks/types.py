@@ -89,9 +89,8 @@ class Definition:
     """A disk by the definition (bundle.geometry.fardon), as far as an axial outline shows it.
 
     Args:
-        finding: one of FINDINGS.
-        readers: (3,) shares of readers who would call such an outline each of FINDINGS: near the definition's borders more
-            than one.
+        finding: one of FINDINGS, what most readers would call such an outline.
+        readers: (3,) shares of readers who would call it each of FINDINGS: near the definition's borders more than one.
         reach_mm: greatest distance of the outline beyond the rim; negative where it lies within all round.
         beyond_rim_deg: degrees of the circumference over which the outline lies beyond the rim.
         focal: of a herniation, else None.

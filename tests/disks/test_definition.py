@@ -64,7 +64,13 @@ def test_readers_are_of_two_minds_near_the_border():
     assert 0.2 < border[1] < 0.8
 
 
-def test_outline_of_a_phantom_is_called_what_the_rule_calls_the_phantom():
+def test_low_swell_on_a_bulge_is_a_bulge_to_most_readers():
+    # It rises above the bulge by 1.6 mm, so that the rule's own border of 1.5 mm cuts off a focal tip of 14 degrees.
+    found = by_definition(outline(3.5 + lobe(0, 85, 1.6)))
+    assert (found.finding, found.focal) == ("bulge", None)
+
+
+def test_outline_of_a_phantom_is_called_what_most_readers_call_the_phantom():
     rng = np.random.default_rng(3)
     at = (PROFILE_DEG + 180).astype(int)
     drawn = [sample_pathology(rng, "L4-L5", 17.0) for _ in range(60)]
@@ -72,9 +78,10 @@ def test_outline_of_a_phantom_is_called_what_the_rule_calls_the_phantom():
     assert len(whole) > 40
     for path in whole:
         found = by_definition(DiskOutline(path.rim.radius_mm[at], path.excess_mm[at], np.zeros(2)))
-        assert found.finding == path.finding
+        assert found.readers == pytest.approx(path.soft_label(), abs=0.25)
+        assert found.finding == path.finding or path.borderline > 0.3
         assert found.beyond_rim_deg == pytest.approx(path.measures.beyond_rim_deg, abs=5)
-        if path.finding == "herniation":
+        if path.finding == found.finding == "herniation":
             assert found.focal.base_mm == pytest.approx(path.base_mm, abs=1.5)
 
 

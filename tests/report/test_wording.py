@@ -161,9 +161,7 @@ def test_a_focal_part_is_said_with_base_extent_zone_and_side(document):
 def test_the_outline_in_chinese(document):
     document["disks"][3]["outline"] = HERNIATED
     said = facts(document, 3, load_texts("zh"))
-    assert said["依轮廓（机器）"] == (
-        "椎间盘突出；最多超出椎体边缘 4.1 mm，超出 1.5 mm 以上的范围为圆周的 62°（17%）"
-    )
+    assert said["依轮廓（机器）"] == ("椎间盘突出；最多超出椎体边缘 4.1 mm，超出 1.5 mm 以上的范围为圆周的 62°（17%）")
     assert said["局限性移位部分（依轮廓）"] == "基底宽 12.3 mm，突出距离 4.0 mm；关节突下区，左侧"
 
 
