@@ -338,13 +338,20 @@ def _disk(disk: DiskWords, pictures: Mapping[str, bytes], texts: Texts, caption:
     png = pictures.get(disk.key)
     if png is None:
         return [
-            KeepTogether([heading, *_about_disk(disk, _WIDTH / 2, texts), _paragraph(texts.say("pictures.none"), _SMALL)]),
+            KeepTogether(
+                [
+                    heading, *_about_disk(disk, _WIDTH / 2, texts), *_facts(disk, texts),
+                    _paragraph(texts.say("pictures.none"), _SMALL),
+                ]
+            ),
             *comment,
-        ]
+        ]  # fmt: skip
     left_width = (112 if disk.wide else 62) * mm
     right_width = _WIDTH - left_width - _GAP
     figure = _figure(png, left_width, caption, texts.say)
-    body = _side_by_side(figure, _about_disk(disk, right_width, texts), left_width, right_width)
+    left, right = figure, _about_disk(disk, right_width, texts)
+    (left if disk.wide else right).extend(_facts(disk, texts))  # where there is more room
+    body = _side_by_side(left, right, left_width, right_width)
     return [KeepTogether([heading, body]), *comment]
 
 
@@ -363,8 +370,13 @@ def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
         edge = [("LEFTPADDING", (0, 0), (-1, -1), 6), ("LINEBEFORE", (0, 0), (0, -1), 2.5, _REMARK_RULE)]
         style = [("BACKGROUND", (0, 0), (-1, -1), _REMARK), *edge]
         said.append(_table([[_items(disk.remarks, _REMARK_ITEM)]], [width], (2, 2), style=style))
-    facts = [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
-    return [*said, Spacer(0, 1 * mm), *facts]
+    return said
+
+
+def _facts(disk: DiskWords, texts: Texts) -> list[Flowable]:
+    """Measures of a disk, one a line."""
+    lines = [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
+    return [Spacer(0, 1 * mm), *lines] if lines else []
 
 
 def _provenance(document: Mapping[str, Any], words: Wording, pictures: Mapping[str, bytes], texts: Texts) -> list[Flowable]:

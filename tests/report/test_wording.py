@@ -174,7 +174,7 @@ def test_what_an_outline_is_worth_is_told_where_there_is_one(document):
 def test_an_outline_that_disagrees_is_told_beside_the_finding(document):
     document["disks"][3] |= {"outline": outline("bulge", 3.2, 142.0), "flags": ["outline_disagrees"]}
     (remark,) = wording(document, EN).disks[3].remarks
-    assert remark.startswith("The outline that the machine sees in the axial image is another finding")
+    assert remark.startswith("By the definition, the outline that the machine sees")
     (remark,) = wording(document, load_texts("zh")).disks[3].remarks
     assert remark.startswith("机器在轴位图像上识别的轮廓")
     assert sentence(document, 3).startswith("L4-L5: herniation (80%)")
