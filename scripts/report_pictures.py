@@ -70,10 +70,8 @@ def _page(path: Path) -> Image.Image:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": _PAGE_PX[0], "height": _PAGE_PX[1]}, color_scheme="light")
         page.goto(path.as_uri())
-        box = page.locator(".summary").bounding_box()  # all before the single disks
-        png = page.screenshot(
-            full_page=True, clip={"x": 0, "y": 0, "width": _PAGE_PX[0], "height": box["y"] + box["height"] + 8}
-        )
+        end = page.locator(".summary").evaluate("(part) => part.getBoundingClientRect().bottom")  # before the single disks
+        png = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": _PAGE_PX[0], "height": end + 8})
         browser.close()
     return Image.open(io.BytesIO(png)).convert("RGB")
 
