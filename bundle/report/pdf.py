@@ -349,10 +349,13 @@ def _disk(disk: DiskWords, pictures: Mapping[str, bytes], texts: Texts, caption:
     left_width = (112 if disk.wide else 62) * mm
     right_width = _WIDTH - left_width - _GAP
     figure = _figure(png, left_width, caption, texts.say)
-    left, right = figure, _about_disk(disk, right_width, texts)
-    (left if disk.wide else right).extend(_facts(disk, texts))  # where there is more room
-    body = _side_by_side(left, right, left_width, right_width)
-    return [KeepTogether([heading, body]), *comment]
+    about, facts = _about_disk(disk, right_width, texts), _facts(disk, texts)
+    if not disk.wide:
+        about, facts = [*about, *facts], []  # there is room beside a narrow picture
+    body = _side_by_side(figure, about, left_width, right_width)
+    half = (len(facts) + 1) // 2
+    below = [_side_by_side(facts[:half], facts[half:], (_WIDTH - _GAP) / 2, (_WIDTH - _GAP) / 2)] if facts else []
+    return [KeepTogether([heading, body, *below]), *comment]
 
 
 def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
@@ -375,8 +378,7 @@ def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
 
 def _facts(disk: DiskWords, texts: Texts) -> list[Flowable]:
     """Measures of a disk, one a line."""
-    lines = [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
-    return [Spacer(0, 1 * mm), *lines] if lines else []
+    return [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
 
 
 def _provenance(document: Mapping[str, Any], words: Wording, pictures: Mapping[str, bytes], texts: Texts) -> list[Flowable]:
