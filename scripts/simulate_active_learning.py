@@ -199,6 +199,7 @@ def draw(path: Path, sizes: NDArray[np.int64], curves: dict[str, NDArray[np.floa
     """The figure: mean and standard error of each strategy's runs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
@@ -212,6 +213,7 @@ def draw(path: Path, sizes: NDArray[np.int64], curves: dict[str, NDArray[np.floa
     for name, needed in result["patients_needed"].items():
         if needed is not None:
             axes.axvline(needed, color=colors[name], linestyle=":", linewidth=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("labelled patients")
     axes.set_ylabel("balanced accuracy on held-out patients")
     axes.set_title(f"Findings of SPIDER's disks, {result['runs']} runs: mean and standard error", fontsize=11)
