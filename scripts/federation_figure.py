@@ -33,10 +33,11 @@ def draw(results: Results, shown: Mapping[str, str], names: Mapping[str, str], p
     for panel, (metric, heading) in zip(panels, shown.items(), strict=True):
         values = [metrics[metric] for metrics in results.values()]
         low = [metrics.get(f"{metric}_low", metrics[metric]) for metrics in results.values()]
-        high = [metrics.get(f"{metric}_high", metrics[metric]) for metrics in results.values()]
         bars = panel.bar(range(len(values)), values, width=0.65, color=["#1b6ca8", *["#9aa5b1"] * (len(values) - 1)])
-        whiskers = [[v - a for v, a in zip(values, low, strict=True)], [b - v for v, b in zip(values, high, strict=True)]]
-        panel.errorbar(range(len(values)), values, whiskers, fmt="none", ecolor="black", capsize=3, linewidth=1)
+        for place, metrics in enumerate(results.values()):
+            if f"{metric}_low" in metrics:
+                ends = [[metrics[metric] - metrics[f"{metric}_low"]], [metrics[f"{metric}_high"] - metrics[metric]]]
+                panel.errorbar([place], [metrics[metric]], ends, fmt="none", ecolor="black", capsize=3, linewidth=1)
         panel.bar_label(bars, [f"{v:.2f}" for v in values], label_type="center", color="white", fontsize=9)
         panel.set_xticks(
             range(len(values)), [names[training].replace(" alone", "\nalone") for training in results], fontsize=8
