@@ -33,12 +33,16 @@ def draw(results: Results, shown: Mapping[str, str], names: Mapping[str, str], p
     for panel, (metric, heading) in zip(panels, shown.items(), strict=True):
         values = [metrics[metric] for metrics in results.values()]
         low = [metrics.get(f"{metric}_low", metrics[metric]) for metrics in results.values()]
-        bars = panel.bar(range(len(values)), values, width=0.65, color=["#1b6ca8", *["#9aa5b1"] * (len(values) - 1)])
+        panel.bar(range(len(values)), values, width=0.65, color=["#1b6ca8", *["#9aa5b1"] * (len(values) - 1)])
         for place, metrics in enumerate(results.values()):
+            value = metrics[metric]
+            inside = value > 0.1  # a bar too small for its number has it above
+            at = value / 2 if inside else max(value, 0.0) + 0.05
+            color = "white" if inside else "black"
+            panel.text(place, at, f"{value:.2f}", ha="center", va="center", color=color, fontsize=9)
             if f"{metric}_low" in metrics:
-                ends = [[metrics[metric] - metrics[f"{metric}_low"]], [metrics[f"{metric}_high"] - metrics[metric]]]
-                panel.errorbar([place], [metrics[metric]], ends, fmt="none", ecolor="black", capsize=3, linewidth=1)
-        panel.bar_label(bars, [f"{v:.2f}" for v in values], label_type="center", color="white", fontsize=9)
+                ends = [[value - metrics[f"{metric}_low"]], [metrics[f"{metric}_high"] - value]]
+                panel.errorbar([place], [value], ends, fmt="none", ecolor="black", capsize=3, linewidth=1)
         panel.set_xticks(
             range(len(values)), [names[training].replace(" alone", "\nalone") for training in results], fontsize=8
         )

@@ -37,7 +37,7 @@ def federation(request, root, tmp_path_factory):
         for site in config["sites"].values():
             site["phantom_rois"] = rois
         config["test"]["validate#dataset#data"]["path"] = rois
-    (folder / "federation.yaml").write_text(yaml.safe_dump(config))
+    (folder / "federation.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     done = subprocess.run(
         [sys.executable, "-m", "scripts.federated", "--config_file", str(folder / "federation.yaml")],
         cwd=root, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
