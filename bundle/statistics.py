@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 
 def bootstrap_interval(
@@ -34,3 +35,9 @@ def bootstrap_interval(
     ]
     low, high = np.nanpercentile(drawn, [50 * (1 - coverage), 50 * (1 + coverage)])
     return float(statistic(np.arange(len(member)))), float(low), float(high)
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float, float]:
+    """Share of successes, and the ends of its 95% interval (Wilson 1927), for trials that do not depend on one another."""
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
+    return successes / trials, round(float(interval.low), 4), round(float(interval.high), 4)

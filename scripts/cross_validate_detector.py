@@ -25,9 +25,17 @@ from bundle.vertebrae.column import find_column
 from bundle.vertebrae.engine import prepare_batch
 from bundle.vertebrae.metrics import VertebraMetrics
 from bundle.vertebrae.naming import ColumnNames
-from bundle.whole_file import whole_file
 from scripts.ablate_phantom import train
-from scripts.evaluate_detector import CONTRASTS, Counts, Tally, counted_pictures, load_finder, outlined_target, read_image
+from scripts.evaluate_detector import (
+    CONTRASTS,
+    Counts,
+    Tally,
+    counted_pictures,
+    load_finder,
+    outlined_target,
+    read_image,
+    write_figures,
+)
 from scripts.model_card import write_section
 
 
@@ -58,8 +66,7 @@ def main(
         result = place / "figures.json"
         if not result.exists():
             found = measure(Path(data), weights, plan)
-            with whole_file(result) as part:
-                part.write_text(json.dumps(found, indent=1) + "\n")
+            write_figures(result, found)
         figures[row] = json.loads(result.read_text())
     text = tables(figures, plan["folds"])
     print(text)

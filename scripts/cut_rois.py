@@ -2,6 +2,9 @@
 
 python -m scripts.cut_rois --folder ../shared/data/spider --output runs/spider.npz
 python -m scripts.cut_rois --dataset tianchi --folder TIANCHI --report TIANCHI.json --output runs/tianchi.npz
+python -m scripts.cut_rois --dataset sudirman --folder SUDIRMAN --report NOTES.xlsx --output runs/sudirman.npz
+
+RSNA's set has no classes of this kind: of it the datalist is written alone, and scripts.score_slices uses its axial points.
 """
 
 from __future__ import annotations
@@ -87,7 +90,7 @@ def main(
             if disk is not None and disk.finding is not None and reading.sagittal is not None:
                 rows.append(_row(labelled, disk, reading, patient))
     if not rows:
-        raise SystemExit(f"error: {folder}: no disk with a class whose ROI could be cut")
+        raise SystemExit(f"error: {folder}: no disk with a class whose ROI could be cut; only the datalist was written")
     path = save_rois(output, _joined(rows))
     counts = Counter(FINDINGS[row["label"]] for row in rows)
     print(f"{path}: {len(rows)} disks of {len({row['patient'] for row in rows})} patients ({dict(counts)})")

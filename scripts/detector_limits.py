@@ -1,8 +1,7 @@
-"""What the vertebra detector does at its limits: worse and worse pictures, transitional anatomy, what is no lumbar spine.
+"""What the vertebra detector does at its limits: worse and worse pictures, and what is no lumbar spine.
 
 python -m scripts.detector_limits robustness --data ../shared/data
 python -m scripts.detector_limits refusal
-python -m scripts.detector_limits transitions
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
-from scipy.stats import binomtest
 from sklearn.datasets import load_sample_images
 from tqdm import tqdm
 
@@ -26,13 +24,12 @@ from bundle.datasets.lumbar_t1 import read_lumbar_t1
 from bundle.geometry import BODY_LEVELS, LUMBAR_LEVELS, SlicePlane
 from bundle.geometry.resample import resample_plane
 from bundle.geometry.upright import BACK, FEET
-from bundle.phantom.anatomy import TRANSITIONS
 from bundle.phantom.slices import NEGATIVES, VertebraSlices
+from bundle.statistics import wilson_interval
 from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.column import find_column
-from bundle.vertebrae.finder import VertebraFinder
 from bundle.whole_file import whole_file
-from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, target_of
+from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, target_of, write_figures
 
 _rng = np.random.default_rng
 
@@ -164,7 +161,7 @@ def robustness(
                 figures = tally.figures()
                 found[name][str(strength)] = [figures[f"images_named{end}"] for end in ("", "_low", "_high")]
                 bar.update(1)
-            _write(output, found)
+            write_figures(output, found)
     _draw(found, figure)
 
 
@@ -214,8 +211,8 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
         found[kind] = {"images": len(pictures), "refused": refused, "flags": flags}
     total = sum(f["images"] for f in found.values())
     refused = sum(f["refused"] for f in found.values())
-    found["all"] = {"images": total, "refused": refused, "interval": _wilson(refused, total)}
-    _write(output, found)
+    found["all"] = {"images": total, "refused": refused, "share": wilson_interval(refused, total)}
+    write_figures(output, found)
     print(json.dumps(found, indent=1))
 
 
@@ -244,49 +241,5 @@ def _series(*images: StudyImage) -> Series:
     return Series("picture", images, (tuple(range(len(images))),), "sagittal", "unknown")
 
 
-# ---- transitional anatomy ----------------------------------------------------------------------------------------------
-
-
-def transitions(weights: str = "models/vertebrae.pt", count: int = 100, output: str = "runs/transitions.json") -> None:
-    """Share of phantoms of each kind whose single sagittal slice is flagged: as transitional, or in any way.
-
-    Args:
-        weights: of the detector.
-        count: patients of each kind.
-        output: JSON file.
-    """
-    finder = load_finder(weights)
-    found = {}
-    for kind in tqdm(("ordinary", *TRANSITIONS), unit="kind"):
-        shares = {} if kind == "ordinary" else {kind: 1.0}
-        pictures = phantom_pictures(count, seed=9_100_000, negatives=0.0, transitions=shares, cut=0.0, roll_deg=4.0)
-        found[kind] = _flagged(finder, pictures)
-    _write(output, found)
-    print(json.dumps(found, indent=1))
-
-
-def _flagged(finder: VertebraFinder, pictures: list[np.ndarray]) -> dict[str, Any]:
-    reasons = ("transitional_anatomy", "levels_unsure", "sacrum_not_seen", "levels_missing", "no_spine_found")
-    each = [set(finder(_series(_image(pixels)))[1]) for pixels in pictures]
-    marked = sum("transitional_anatomy" in flags for flags in each)
-    named = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
-    return {
-        "patients": len(each),
-        "transitional_anatomy": [marked / len(each), *_wilson(marked, len(each))],
-        "transitional or unsure": [named / len(each), *_wilson(named, len(each))],
-        "flags": {reason: sum(reason in flags for flags in each) for reason in reasons},
-    }
-
-
-def _wilson(successes: int, trials: int) -> list[float]:
-    interval = binomtest(successes, trials).proportion_ci(method="wilson")
-    return [round(float(interval.low), 4), round(float(interval.high), 4)]
-
-
-def _write(path: str, found: Any) -> None:
-    with whole_file(path) as part:
-        part.write_text(json.dumps(found, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    fire.Fire({"robustness": robustness, "refusal": refusal, "transitions": transitions})
+    fire.Fire({"robustness": robustness, "refusal": refusal})

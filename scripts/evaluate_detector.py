@@ -35,10 +35,13 @@ _BODY_DEPTH_MM = 34.0
 CONTRASTS = ("t2", "t1", "t2_SPACE")
 
 
-def load_finder(weights: str | Path, config: str = "configs/inference.yaml") -> VertebraFinder:
-    """The finder of a config with other weights."""
+def load_finder(
+    weights: str | Path, config: str = "configs/inference.yaml", changes: Mapping[str, Any] | None = None
+) -> VertebraFinder:
+    """The finder of a config with other weights, and what else is changed in the config."""
     parser = ConfigParser()
     parser.read_config(config)
+    parser.update(dict(changes or {}))
     parser["vertebra_weights"] = str(weights)
     finder: VertebraFinder = parser.get_parsed_content("vertebra_finder")
     return finder
@@ -202,8 +205,13 @@ def main(
     figures = evaluate(data, weights, config)
     print(json.dumps(figures, indent=1))
     if output is not None:
-        with whole_file(output) as part:
-            part.write_text(json.dumps(figures, indent=1) + "\n")
+        write_figures(output, figures)
+
+
+def write_figures(path: str | Path, figures: Mapping[str, Any]) -> None:
+    """Write figures as JSON, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from monai.utils import set_determinism
 from torch import Tensor
 
 from bundle.whole_file import whole_file
+from scripts.federation_figure import draw, table
 
 ROOT = Path(__file__).resolve().parents[1]
 _FEDERATED = "federated"
@@ -207,34 +211,57 @@ def evaluate(federation: Mapping[str, Any], weights: Mapping[str, Tensor], outpu
     return {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
 
 
+def train_each_alone(federation: Mapping[str, Any], output_dir: Path, initial: Path) -> dict[str, dict[str, Tensor]]:
+    """Every hospital by itself, all at the same time, a process for each as in FLARE's simulator.
+
+    Returns:
+        Hospital -> weights.
+    """
+    sites = list(federation["sites"])
+    with ProcessPoolExecutor(len(sites), mp_context=get_context("spawn"), initializer=_quiet) as pool:
+        running = {site: pool.submit(train_alone, federation, site, output_dir, initial) for site in sites}
+        return {site: done.result() for site, done in running.items()}
+
+
 def main(config_file: str = "configs/federation_vertebrae.yaml", **changes: Any) -> None:
-    """Train together and alone, evaluate all on the same test set, and write ``results.json``.
+    """Train together and alone, evaluate all on the same test set, and write the results.
+
+    ``results.json`` has all metrics, ``results.md`` and ``results.png`` those that the config shows.
 
     Args:
         config_file: of the federation.
         changes: of its entries, such as ``--rounds 2`` or ``--training#batch_size 2``.
     """
-    logging.getLogger("monai.fl").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="executing the bundle config")  # the configs are this folder's own
+    _quiet()
     federation = _federation(config_file, changes)
     output_dir = Path(federation["output_dir"]).absolute()
     output_dir.mkdir(parents=True, exist_ok=True)
     initial = _initial_weights(federation, output_dir / "initial.pt")
+    began = time.monotonic()
     try:
         trained = {_FEDERATED: train_together(federation, output_dir, initial)}
     except FederationError as error:
         raise SystemExit(f"error: {error}") from None
-    for site in federation["sites"]:
-        trained[site] = train_alone(federation, site, output_dir, initial)
+    trained |= train_each_alone(federation, output_dir, initial)
     results = {}
     for name, weights in trained.items():
         with whole_file(output_dir / f"{name}.pt") as part:
             torch.save(weights, part)
         results[name] = evaluate(federation, weights, output_dir / "test")
+    names = {_FEDERATED: "together", **{site: f"{site} alone" for site in federation["sites"]}}
     _write_json(output_dir / "results.json", results)
-    key = federation["key_metric"]
-    for name, metrics in results.items():
-        print(f"{name}: {key} {metrics[key]:.3f} [{metrics[f'{key}_low']:.3f}, {metrics[f'{key}_high']:.3f}]")
+    text = table(results, federation["shown"], names)
+    with whole_file(output_dir / "results.md") as part:
+        part.write_text(text, encoding="utf-8")
+    draw(results, federation["shown"], names, output_dir / "results.png")
+    print(
+        f"{text}{(time.monotonic() - began) / 60:.0f} minutes; results.json, results.md and results.png are in {output_dir}"
+    )
+
+
+def _quiet() -> None:
+    logging.getLogger("monai.fl").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="executing the bundle config")  # the configs are this folder's own
 
 
 def _federation(config_file: str, changes: Mapping[str, Any]) -> dict[str, Any]:

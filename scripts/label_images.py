@@ -73,6 +73,7 @@ def completed(image: LabelledImage, finder: VertebraFinder) -> dict[str, Any]:
     return {
         "image": str(image.path),
         "patient": image.patient,
+        "contrast": "T1",
         "boxes": [np.round(box, 2).tolist() for box in boxes.values()],
         "labels": [level.split(" ")[0] for level in boxes],
         "corners": [None if c is None else np.round(c, 2).tolist() for c in (corners[level] for level in boxes)],

@@ -42,7 +42,7 @@ def paint(spines: Sequence[Spine], plane: SlicePlane) -> Array:
 
 @dataclass(frozen=True)
 class DiskReading:
-    """What the voxels say of a disk; see bundle.phantom.fardon for the terms.
+    """What the voxels say of a disk; see bundle.geometry.fardon for the terms.
 
     Args:
         center_lps_mm: (3,) middle between the front and the back edge in the middle of a healthy disk of this rim.

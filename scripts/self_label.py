@@ -117,6 +117,7 @@ def labelled(path: Path, patient: int, column: Column) -> dict[str, Any]:
     return {
         "image": str(path),
         "patient": patient,
+        "contrast": path.stem.split("_", 1)[1].upper(),
         "boxes": np.round(column.boxes[kept], 2).tolist(),
         "labels": [column.levels[k] for k in kept],
         "corners": np.round(column.corners[kept], 2).tolist(),

@@ -2,11 +2,12 @@
 
 Disks with findings (ROIs of scripts/cut_rois.py) are grouped by patient: a patient's label is the findings of all disks, as
 a person gives them in MONAI Label. Each run holds out patients for testing, begins with a few random ones, and then adds one
-at a time: the most uncertain by the score that the app uses (bundle.disks.uncertainty), or a random one. What learns is a
-logistic regression on the principal components of the trained classifier's features, so that hundreds of trainings take
-seconds; the network itself stays as it is. The patients must be others than the network was trained on.
+at a time: the most uncertain by the score that the app uses (bundle.disks.uncertainty), the one with the most herniations
+to expect, or a random one. What learns is a logistic regression on the principal components of the trained classifier's
+features, so that hundreds of trainings take seconds; the network itself stays as it is. The patients must be others than the
+network was trained on.
 
-python -m scripts.simulate_active_learning --rois runs/spider.npz --output runs/active_learning.png
+python -m scripts.simulate_active_learning --rois runs/spider.npz --weights runs/disks_phantom.pt --patients "[2,[1]]"
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from bundle.weights import load_weights
 from bundle.whole_file import whole_file
 
 CONFIGS = ("train_disks.yaml", "evaluate_disks.yaml", "evaluate_disks_real.yaml")
-STRATEGIES = ("uncertain", "random")
+STRATEGIES = ("uncertain", "herniations", "random")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def main(
     weights: str = "models/disks.pt",
     seeds: int = 20,
     first: int = 4,
-    budget: int = 40,
+    budget: int = 24,
     tested: float = 0.5,
+    patients: tuple[int, list[int]] | None = None,
 ) -> None:
     """Write the learning curves as a figure, and beside it as ``.json``.
 
@@ -74,8 +76,9 @@ def main(
         first: labelled patients at the beginning.
         budget: labelled patients at the end.
         tested: share of the patients held out.
+        patients: who are used, by the remainder of their number: ``[2,[0]]`` for the even ones.
     """
-    cases = features_of(rois, weights)
+    cases = features_of(rois, weights, patients)
     sizes = np.arange(first, budget + 1)
     curves = {
         strategy: np.array([run(cases, strategy, seed, sizes, tested) for seed in tqdm(range(seeds), desc=strategy)])
@@ -87,27 +90,28 @@ def main(
         part.write_text(json.dumps(result, indent=1) + "\n")
     draw(path, sizes, curves, result)
     print(
-        f"{path}: random reaches {result['final_random']:.3f} balanced accuracy with {budget} patients; the uncertain first "
-        f"reach that with {result['patients_needed'] or 'more than that'}"
+        f"{path}: random reaches {result['final_random']:.3f} balanced accuracy with {budget} patients; the others need for "
+        f"that: {result['patients_needed']}"
     )
 
 
-def features_of(rois: str, weights: str) -> Cases:
-    """What the classifier sees in every ROI of the patients that it was not trained on: the input of its last layer."""
+def features_of(rois: str, weights: str, patients: tuple[int, list[int]] | None = None) -> Cases:
+    """What the classifier sees in every ROI of the patients: the input of its last layer."""
     parser = ConfigParser()
     parser.read_config([Path("configs") / name for name in CONFIGS])
     parser["rois"] = rois
+    parser["patients"] = patients
     network = load_weights(parser.get_parsed_content("network_def"), weights).eval()
     seen: list[torch.Tensor] = []
     last_layer(network).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     loader = parser.get_parsed_content("validate#dataloader")
-    labels, patients = [], []
+    labels, owners = [], []
     with torch.inference_mode():
         for batch in tqdm(loader, desc="features"):
             network(torch.as_tensor(batch["image"]))
             labels.append(np.asarray(batch["label"]))
-            patients.append(np.asarray(batch["patient"]))
-    return Cases(torch.cat(seen).numpy(), np.concatenate(labels), np.concatenate(patients))
+            owners.append(np.asarray(batch["patient"]))
+    return Cases(torch.cat(seen).numpy(), np.concatenate(labels), np.concatenate(owners))
 
 
 def last_layer(network: nn.Module) -> nn.Module:
@@ -168,23 +172,26 @@ def _chosen(strategy: str, model: Any, cases: Cases, pool: Sequence[int], rng: n
     rows = np.isin(cases.patients, list(pool))
     shares, owners = model.predict_proba(cases.features[rows]), cases.patients[rows]
     names = [FINDINGS[k] for k in model.classes_]
+    if strategy == "herniations":
+        herniated = shares[:, names.index("herniation")] if "herniation" in names else rng.random(len(shares))
+        return int(np.argmax([herniated[owners == one].sum() for one in pool]))
     scores = [disk_uncertainty([dict(zip(names, p, strict=True)) for p in shares[owners == one]]) for one in pool]
     return int(np.argmax(scores))
 
 
 def summary(sizes: NDArray[np.int64], curves: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Mean curves, and the number of patients with which the uncertain first reach what random ones reach at the end."""
+    """Mean curves, and the number of patients with which each strategy reaches what random ones reach at the end."""
     means = {name: values.mean(0) for name, values in curves.items()}
     final = float(means["random"][-1])
-    reached = np.flatnonzero(means["uncertain"] >= final)
-    needed = int(sizes[reached[0]]) if reached.size else None
+    reached = {name: np.flatnonzero(values >= final) for name, values in means.items() if name != "random"}
+    needed = {name: int(sizes[at[0]]) if at.size else None for name, at in reached.items()}
     return {
         "patients": sizes.tolist(),
         "balanced_accuracy": {name: np.round(values, 4).tolist() for name, values in means.items()},
         "runs": len(curves["random"]),
         "final_random": round(final, 4),
         "patients_needed": needed,
-        "share_needed": None if needed is None else round(needed / int(sizes[-1]), 3),
+        "share_needed": {name: None if k is None else round(k / int(sizes[-1]), 3) for name, k in needed.items()},
     }
 
 
@@ -192,18 +199,21 @@ def draw(path: Path, sizes: NDArray[np.int64], curves: dict[str, NDArray[np.floa
     """The figure: mean and standard error of each strategy's runs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    colors = {"uncertain": "#0b6e99", "random": "#8a8a8a"}
-    words = {"uncertain": "most uncertain first", "random": "random"}
+    colors = {"uncertain": "#0b6e99", "herniations": "#b5530b", "random": "#8a8a8a"}
+    words = {"uncertain": "most uncertain first", "herniations": "most herniations to expect first", "random": "random"}
     for name, values in curves.items():
         mean, error = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
         axes.fill_between(sizes, mean - error, mean + error, color=colors[name], alpha=0.2, linewidth=0)
         axes.plot(sizes, mean, color=colors[name], label=words[name], linewidth=2)
     axes.axhline(result["final_random"], color="#8a8a8a", linestyle=":", linewidth=1)
-    if result["patients_needed"] is not None:
-        axes.axvline(result["patients_needed"], color="#0b6e99", linestyle=":", linewidth=1)
+    for name, needed in result["patients_needed"].items():
+        if needed is not None:
+            axes.axvline(needed, color=colors[name], linestyle=":", linewidth=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("labelled patients")
     axes.set_ylabel("balanced accuracy on held-out patients")
     axes.set_title(f"Findings of SPIDER's disks, {result['runs']} runs: mean and standard error", fontsize=11)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SlicePlane
@@ -26,11 +25,60 @@ def write_datalist(path: str | Path, items: Sequence[dict[str, Any]]) -> Path:
     Args:
         path: of the JSON file.
         items: ``image`` (path), ``patient`` (int), ``boxes`` (N, 4) column and row of two corners, ``labels`` (N,) names of
-            BODY_LEVELS, ``corners`` (N, 4, 2) column and row, or null where they are not known.
+            BODY_LEVELS, ``corners`` (N, 4, 2) column and row, or null where they are not known, ``contrast`` where it is
+            known.
     """
     with whole_file(path) as part:
         part.write_text(json.dumps({"training": list(items)}, indent=1) + "\n")
     return Path(path)
+
+
+class _Labelled:
+    """Pictures of datalists, decoded once, and what is true of a view of one."""
+
+    def __init__(self, datalist: str | Path | Sequence[str | Path], patients: tuple[int, Sequence[int]] | None) -> None:
+        paths = [datalist] if isinstance(datalist, (str, Path)) else list(datalist)
+        items = [item for path in paths for item in json.loads(Path(path).read_text())["training"]]
+        if patients is not None:
+            items = [item for item in items if item["patient"] % patients[0] in patients[1]]
+        if not items:
+            raise ValueError(f"{datalist}: no item of the patients asked for")
+        self.items = items
+        self._decoded: dict[str, np.ndarray] = {}
+
+    def picture(self, path: str) -> np.ndarray:
+        """(rows, columns) of a picture, which is decoded once; in half precision, or eight bits where they are enough."""
+        if path not in self._decoded:
+            pixels = read_picture(StudyFile(Path(path))).images[0].load_pixels()
+            small = pixels.astype(np.uint8)
+            self._decoded[path] = small if np.array_equal(small, pixels) else pixels.astype(np.float16)
+        return self._decoded[path]
+
+    def targets(self, item: dict[str, Any], plane: SlicePlane, view: SlicePlane) -> dict[str, Any]:
+        """Boxes, labels, corners and transition (not known) in a square view of the picture; see VertebraSlices."""
+        size_px = view.shape[0]
+        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)
+        rows = []
+        for box, label, corners in zip(boxes, item["labels"], item["corners"], strict=True):
+            known = corners is not None
+            outline = np.asarray(corners if known else box[[[0, 1], [2, 1], [2, 3], [0, 3]]], dtype=np.float64)
+            seen = view.to_pixel(plane.to_patient(outline))
+            # A turned box is larger than the body in it; corners give the turned body's own box.
+            ends = seen if known else _shrunk(seen, box, view)
+            low, high = ends.min(0), ends.max(0)
+            inside_low, inside_high = np.clip(low, 0, size_px - 1), np.clip(high, 0, size_px - 1)
+            if np.prod(np.maximum(inside_high - inside_low, 0)) < 0.6 * np.prod(high - low):
+                continue
+            rows.append((inside_low, inside_high, BODY_LEVELS.index(label), seen if known else np.full((4, 2), np.nan)))
+        # Boxes and corners as (row, column), the axes' order, as MONAI's detection has it.
+        found = np.array([[*low[::-1], *high[::-1]] for low, high, _, _ in rows], dtype=np.float32).reshape(-1, 4)
+        corners = np.array([c[:, ::-1] for *_, c in rows], dtype=np.float32).reshape(-1, 4, 2)
+        return {
+            "boxes": torch.from_numpy(found),
+            "labels": torch.tensor([label for _, _, label, _ in rows], dtype=torch.int64),
+            "corners": torch.from_numpy(corners),
+            "transition": torch.full((len(rows),), float("nan")),
+        }
 
 
 class LabelledSlices(Dataset):
@@ -56,14 +104,8 @@ class LabelledSlices(Dataset):
         turn_deg: float = 7.0,
         patients: tuple[int, Sequence[int]] | None = None,
     ) -> None:
-        paths = [datalist] if isinstance(datalist, (str, Path)) else list(datalist)
-        items = [item for path in paths for item in json.loads(Path(path).read_text())["training"]]
-        if patients is not None:
-            items = [item for item in items if item["patient"] % patients[0] in patients[1]]
-        if not items:
-            raise ValueError(f"{datalist}: no item of the patients asked for")
-        self.items = items
-        self._decoded: dict[str, np.ndarray] = {}
+        self._labelled = _Labelled(datalist, patients)
+        self.items = self._labelled.items
         self.length = int(length)
         self.seed = int(seed)
         self.size_px = int(size_px)
@@ -78,21 +120,11 @@ class LabelledSlices(Dataset):
             raise IndexError(index)
         rng = np.random.default_rng([self.seed, index])
         item = self.items[int(rng.integers(len(self.items)))]
-        picture = self._picture(item["image"])
-        # A plane of its own, one millimetre a pixel: only ratios count.
-        plane = SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), picture.shape)
-        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)
-        view = self._view(rng, plane, boxes)
+        picture = self._labelled.picture(item["image"])
+        plane = _plane(picture)
+        view = self._view(rng, plane, np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4))
         pixels = resample_plane(picture.astype(np.float32), plane, view)
-        return {"image": torch.from_numpy(self._as_scanned(rng, pixels))[None], **self._targets(item, boxes, plane, view)}
-
-    def _picture(self, path: str) -> np.ndarray:
-        """(rows, columns) of a picture, which is decoded once; in half precision, or eight bits where they are enough."""
-        if path not in self._decoded:
-            pixels = read_picture(StudyFile(Path(path))).images[0].load_pixels()
-            small = pixels.astype(np.uint8)
-            self._decoded[path] = small if np.array_equal(small, pixels) else pixels.astype(np.float16)
-        return self._decoded[path]
+        return {"image": torch.from_numpy(self._as_scanned(rng, pixels))[None], **self._labelled.targets(item, plane, view)}
 
     def _view(self, rng: np.random.Generator, plane: SlicePlane, boxes: np.ndarray) -> SlicePlane:
         depth = float(np.median(boxes[:, 2] - boxes[:, 0]))
@@ -112,28 +144,56 @@ class LabelledSlices(Dataset):
         noise = rng.normal(0, rng.uniform(0, 0.04), (2, *pixels.shape))
         return np.hypot(shaded + noise[0], noise[1]).astype(np.float32)
 
-    def _targets(self, item: dict[str, Any], boxes: np.ndarray, plane: SlicePlane, view: SlicePlane) -> dict[str, Tensor]:
-        rows = []
-        for box, label, corners in zip(boxes, item["labels"], item["corners"], strict=True):
-            known = corners is not None
-            outline = np.asarray(corners if known else box[[[0, 1], [2, 1], [2, 3], [0, 3]]], dtype=np.float64)
-            seen = view.to_pixel(plane.to_patient(outline))
-            # A turned box is larger than the body in it; corners give the turned body's own box.
-            ends = seen if known else _shrunk(seen, box, view)
-            low, high = ends.min(0), ends.max(0)
-            inside_low, inside_high = np.clip(low, 0, self.size_px - 1), np.clip(high, 0, self.size_px - 1)
-            if np.prod(np.maximum(inside_high - inside_low, 0)) < 0.6 * np.prod(high - low):
-                continue
-            rows.append((inside_low, inside_high, BODY_LEVELS.index(label), seen if known else np.full((4, 2), np.nan)))
-        # Boxes and corners as (row, column), the axes' order, as MONAI's detection has it.
-        found = np.array([[*low[::-1], *high[::-1]] for low, high, _, _ in rows], dtype=np.float32).reshape(-1, 4)
-        corners = np.array([c[:, ::-1] for *_, c in rows], dtype=np.float32).reshape(-1, 4, 2)
+
+class LabelledPictures(Dataset):
+    """Labelled pictures as they are, for evaluation: items as in bundle.phantom.slices.VertebraSlices.
+
+    ``pixel_mm`` is what it would be if bodies were as deep as those of most adults, since pictures do not say.
+
+    Args:
+        datalist: file as write_datalist makes it, or several.
+        size_px: longer side of the picture as the detector sees it; the rest of the square is black.
+        patients: as of LabelledSlices.
+        depth_mm: of a body, see above.
+    """
+
+    def __init__(
+        self,
+        datalist: str | Path | Sequence[str | Path],
+        size_px: int = 256,
+        patients: tuple[int, Sequence[int]] | None = None,
+        depth_mm: float = 34.0,
+    ) -> None:
+        self._labelled = _Labelled(datalist, patients)
+        self.size_px = int(size_px)
+        self.depth_mm = float(depth_mm)
+
+    def __len__(self) -> int:
+        return len(self._labelled.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = self._labelled.items[index]
+        picture = self._labelled.picture(item["image"])
+        plane = _plane(picture)
+        side = float(max(picture.shape))
+        view = square_plane(plane.to_patient((np.array(picture.shape[::-1]) - 1) / 2), BACK, FEET, side, self.size_px)
+        pixels = resample_plane(picture.astype(np.float32), plane, view)
+        truth = self._labelled.targets(item, plane, view)
+        lumbar = [k for k, label in enumerate(item["labels"]) if label[0] == "L"] or list(range(len(item["labels"])))
+        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)[lumbar]
+        depth_px = float(np.median(boxes[:, 2] - boxes[:, 0])) * self.size_px / side
         return {
-            "boxes": torch.from_numpy(found),
-            "labels": torch.tensor([label for _, _, label, _ in rows], dtype=torch.int64),
-            "corners": torch.from_numpy(corners),
-            "transition": torch.full((len(rows),), float("nan")),
+            "image": torch.from_numpy(pixels)[None],
+            "patient": str(item["patient"]),
+            "contrast": item.get("contrast", ""),
+            "pixel_mm": torch.tensor(self.depth_mm / depth_px),
+            **truth,
         }
+
+
+def _plane(picture: np.ndarray) -> SlicePlane:
+    """A plane of its own, one millimetre a pixel: only ratios count."""
+    return SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), picture.shape)
 
 
 def _shrunk(corners_px: np.ndarray, box: np.ndarray, view: SlicePlane) -> np.ndarray:

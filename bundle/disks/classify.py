@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bundle.disks.conformal import prediction_sets, uncertainty
-from bundle.disks.outputs import MM_PER_UNIT, split_outputs
+from bundle.disks.definition import by_definition, outline_from
+from bundle.disks.outputs import split_outputs
 from bundle.disks.types import DiskOutline, DiskReading
 from bundle.disks.views import VIEWS, stack_views
 from bundle.geometry import FINDINGS
@@ -37,6 +37,8 @@ class DiskClassifier:
             ``not_sure``; its finding stands. One for all disks, or one for each way to see a disk: ``axial``, ``sagittal``
             or ``both``. None for no sets.
         unsure_below: a disk whose best probability is lower is flagged ``not_sure`` too.
+
+    A disk whose outline in the axial view is another finding by the definition is flagged ``outline_disagrees``.
     """
 
     def __init__(
@@ -79,19 +81,40 @@ class DiskClassifier:
                 stack_views(axial.pixels if axial else None, sagittal.pixels if sagittal else None, self.size_px)
                 for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
             ]
-            with torch.inference_mode():
-                outputs = self.network(torch.stack(views).to(self.device)).float().cpu()
+            outputs = self._outputs(torch.stack(views))
+            outlines = self._outlines(torch.stack(views), outputs)
             parts = split_outputs(outputs)
             shares = self.probabilities(outputs)
             for place, k in enumerate(judged):
-                result[k] = self._judge(readings[k], shares[place], {name: part[place] for name, part in parts.items()})
+                grade = 1 + int(parts["pfirrmann"][place].argmax()) if "pfirrmann" in parts else None
+                result[k] = self._judge(readings[k], shares[place], grade, outlines[place])
         return tuple(result)
+
+    def _outputs(self, views: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return self.network(views.to(self.device)).float().cpu()
+
+    def _outlines(self, views: Tensor, outputs: Tensor) -> list[DiskOutline | None]:
+        """Of each disk by its axial view alone: what the sagittal view has to say of an outline is a guess."""
+        outlines: list[DiskOutline | None] = [None] * len(views)
+        axial, sagittal = (half.flatten(1).abs().amax(1) > 0 for half in torch.chunk(views, 2, dim=1))
+        if "rim" not in split_outputs(outputs):
+            return outlines
+        said, both = outputs.clone(), axial & sagittal
+        if bool(both.any()):
+            alone = views[both].clone()
+            alone[:, alone.shape[1] // 2 :] = 0
+            said[both] = self._outputs(alone)
+        parts = split_outputs(said)
+        for place in torch.nonzero(axial)[:, 0].tolist():
+            outlines[place] = outline_from({name: part[place] for name, part in parts.items()})
+        return outlines
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """(B, channels) of the network -> (B, 3) calibrated probabilities of FINDINGS."""
         return torch.softmax(split_outputs(outputs)["findings"] / self.temperature + self.offsets, dim=1)
 
-    def _judge(self, reading: DiskReading, shares: Tensor, parts: dict[str, Tensor]) -> DiskReading:
+    def _judge(self, reading: DiskReading, shares: Tensor, grade: int | None, outline: DiskOutline | None) -> DiskReading:
         probabilities = shares.double().numpy()
         best = int(probabilities.argmax())
         prediction_set: tuple[str, ...] = ()
@@ -101,19 +124,18 @@ class DiskClassifier:
             inside = prediction_sets(probabilities[None], threshold)[0]
             prediction_set = tuple(name for name, there in zip(FINDINGS, inside, strict=True) if there)
         unsure = probabilities[best] < self.unsure_below or len(prediction_set) > 1
+        definition = None if outline is None else by_definition(outline)
+        disagrees = definition is not None and definition.finding != FINDINGS[best]
+        flags = [name for name, raised in (("not_sure", unsure), ("outline_disagrees", disagrees)) if raised]
         return replace(
             reading,
             probabilities=dict(zip(FINDINGS, probabilities.tolist(), strict=True)),
             finding=FINDINGS[best],
             views=views,
-            flags=(*reading.flags, *(("not_sure",) if unsure else ())),
+            flags=(*reading.flags, *flags),
             prediction_set=prediction_set,
             uncertainty=float(uncertainty(probabilities[None])[0]),
-            pfirrmann=1 + int(parts["pfirrmann"].argmax()) if "pfirrmann" in parts else None,
-            outline=_outline(parts) if "rim" in parts and reading.axial is not None else None,
+            pfirrmann=grade,
+            outline=outline,
+            definition=definition,
         )
-
-
-def _outline(parts: dict[str, Tensor]) -> DiskOutline:
-    lengths = {name: np.asarray(parts[name], dtype=np.float64) * MM_PER_UNIT for name in ("rim", "excess", "center")}
-    return DiskOutline(lengths["rim"], lengths["excess"], lengths["center"])

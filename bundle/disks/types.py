@@ -63,6 +63,46 @@ class DiskOutline:
     center_mm: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Focal:
+    """The focal part of a disk that is a herniation by its outline.
+
+    Args:
+        extent_mm: how far its tip lies beyond the rim, or beyond the bulge that it sits on.
+        base_mm: its width at the base, in the axial plane.
+        arc_deg: degrees of the circumference that it takes.
+        direction_deg: of its tip from the disk's centre, 0 back, positive to the patient's left.
+        zone: of its tip: central, subarticular, foraminal, extraforaminal or anterior.
+        side: of its tip: left, right (the patient's) or middle.
+    """
+
+    extent_mm: float
+    base_mm: float
+    arc_deg: float
+    direction_deg: float
+    zone: str
+    side: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A disk by the definition (bundle.geometry.fardon), as far as an axial outline shows it.
+
+    Args:
+        finding: one of FINDINGS, what most readers would call such an outline.
+        readers: (3,) shares of readers who would call it each of FINDINGS: near the definition's borders more than one.
+        reach_mm: greatest distance of the outline beyond the rim; negative where it lies within all round.
+        beyond_rim_deg: degrees of the circumference over which the outline lies beyond the rim.
+        focal: of a herniation, else None.
+    """
+
+    finding: str
+    readers: tuple[float, ...]
+    reach_mm: float
+    beyond_rim_deg: float
+    focal: Focal | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class DiskReading:
     """All that is known about one disk; ``finding`` is None where it cannot be judged, and ``flags`` say why.
@@ -81,6 +121,7 @@ class DiskReading:
         uncertainty: entropy of the probabilities, 0 (sure) to 1; None if it was not judged.
         pfirrmann: grade 1 to 5 of the disk's wear; None if it was not graded.
         outline: in the axial view; None without one.
+        definition: what the definition calls that outline; None without one.
         measurements: by name with the unit in it (``slip_mm``); see bundle.disks.measure.
     """
 
@@ -97,4 +138,5 @@ class DiskReading:
     uncertainty: float | None = None
     pfirrmann: int | None = None
     outline: DiskOutline | None = None
+    definition: Definition | None = None
     measurements: dict[str, float] = field(default_factory=dict)

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from bundle.geometry import DISK_LEVELS, Disk, disk_level, unit
+from bundle.geometry.rim import Rim
 from bundle.phantom.pathology import DiskPathology, sample_pathology
 from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence
-from bundle.phantom.rim import Rim
 from bundle.phantom.shapes import Body, DiskShape, Growth, Spine
 
 #: Bodies of the phantom from the bottom up.

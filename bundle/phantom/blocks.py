@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bundle.geometry.rim import SUPERELLIPSE
 from bundle.phantom.canvas import rounded
 from bundle.phantom.grain import grain
-from bundle.phantom.rim import SUPERELLIPSE
 from bundle.phantom.shapes import Body, DiskShape, body_sizes
 from bundle.phantom.tiles import Tiles
 

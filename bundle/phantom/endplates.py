@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bundle.geometry.rim import Rim
 from bundle.phantom.prevalence import MODIC, MODIC_TYPES, SCHMORL
-from bundle.phantom.rim import Rim
 
 #: A disk's endplates: that of the body above it and that of the body below it.
 SIDES: tuple[str, str] = ("upper", "lower")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bundle.geometry import DISK_LEVELS, SlicePlane, unit
+from bundle.geometry import SlicePlane, unit
 from bundle.geometry.resample import square_plane
 from bundle.phantom.acquisition import Acquisition, sample_acquisition
 from bundle.phantom.sequences import Sequence as MrSequence
@@ -169,7 +169,7 @@ class _Planner:
 
     def _axial(self, habit: SeriesHabit) -> list[_Stack]:
         layout = self.axial_layout = _choice(self.rng, habit.stacks)
-        levels = DISK_LEVELS[-_choice(self.rng, self.vendor.levels) :]
+        levels = self.spine.presacral_levels[-_choice(self.rng, self.vendor.levels) :]
         count = self._count(habit)
         thickness, step, side = self._measures(habit)
         follows = self.rng.random()  # how far the technician follows a curve to the side

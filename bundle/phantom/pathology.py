@@ -8,10 +8,21 @@ from functools import cached_property
 import numpy as np
 
 from bundle.geometry import FINDINGS
+from bundle.geometry.fardon import (
+    BEYOND_RIM_MM,
+    BULGE_DEG,
+    Fragment,
+    Measures,
+    classify,
+    finding_of,
+    measure,
+    side_of,
+    soft_label,
+    zone_of,
+)
+from bundle.geometry.rim import DIRECTIONS_DEG, Rim
 from bundle.phantom.endplates import EndplateChange, SchmorlNode, sample_changes, sample_nodes
-from bundle.phantom.fardon import BEYOND_RIM_MM, BULGE_DEG, Fragment, Measures, classify, finding_of, measure, soft_label
 from bundle.phantom.prevalence import TRAINING_PREVALENCE, Prevalence, pfirrmann_shares
-from bundle.phantom.rim import DIRECTIONS_DEG, Rim
 
 #: (least, most) hydration of each Pfirrmann grade: 1 white, 2 white with bands, 3 grey, 4 dark grey, 5 black. Set by hand.
 _HYDRATION: dict[int, tuple[float, float]] = {1: (0.85, 1), 2: (0.62, 0.88), 3: (0.32, 0.62), 4: (0.1, 0.32), 5: (0, 0.1)}
@@ -28,7 +39,7 @@ class DiskPathology:
     """How a disk departs from its rim, how worn it is and what its endplates show.
 
     Args:
-        excess_mm: (360,) outline beyond the rim by direction in the disk's plane (bundle.phantom.rim.DIRECTIONS_DEG): index
+        excess_mm: (360,) outline beyond the rim by direction in the disk's plane (bundle.geometry.rim.DIRECTIONS_DEG): index
             180 is the patient's back, larger indices turn to the patient's left; along the line from the centre.
         fragments: tissue beyond that outline.
         rim: what the outline is measured against; its height is that of the disk as it is, after any loss.
@@ -72,7 +83,7 @@ class DiskPathology:
 
     @cached_property
     def kind(self) -> str:
-        """normal, bulge, protrusion or extrusion, by the rule of bundle.phantom.fardon."""
+        """normal, bulge, protrusion or extrusion, by the rule of bundle.geometry.fardon."""
         return classify(self.measures, bool(self.fragments))
 
     @property
@@ -119,24 +130,15 @@ class DiskPathology:
 
     @property
     def zone(self) -> str | None:
-        """Zone of a herniation's tip: central, subarticular, foraminal or extraforaminal; None without a herniation.
-
-        Fardon's borders are the facets' medial edges and the pedicles' medial and lateral borders; here they lie at 0.6 of
-        the sac's half width, 1 mm and 10 mm beside the sac.
-        """
+        """Zone of a herniation's tip, see bundle.geometry.fardon.zone_of; None without a herniation."""
         if self.finding != "herniation":
             return None
-        off, sac = abs(self.measures.tip_left_mm), self.canal_half_width_mm
-        borders = {"central": 0.6 * sac, "subarticular": sac + 1, "foraminal": sac + 10}
-        return next((zone for zone, border in borders.items() if off <= border), "extraforaminal")
+        return zone_of(self.measures.tip_left_mm, self.measures.direction_deg, self.canal_half_width_mm)
 
     @property
     def side(self) -> str | None:
         """Side of a herniation's tip: left, right (the patient's) or, within 2 mm, middle; None without a herniation."""
-        if self.finding != "herniation":
-            return None
-        left = self.measures.tip_left_mm
-        return "middle" if abs(left) <= 2 else "left" if left > 0 else "right"
+        return side_of(self.measures.tip_left_mm) if self.finding == "herniation" else None
 
     @property
     def angle_margin_deg(self) -> float:
@@ -149,7 +151,7 @@ class DiskPathology:
         return self.extent_mm - BEYOND_RIM_MM
 
     def soft_label(self) -> np.ndarray:
-        """(3,) shares of readers who call the disk normal, bulge, herniation; see bundle.phantom.fardon.soft_label."""
+        """(3,) shares of readers who call the disk normal, bulge, herniation; see bundle.geometry.fardon.soft_label."""
         return self._soft_label.copy()
 
     @cached_property

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bundle.phantom.fardon import Fragment
-from bundle.phantom.rim import DIRECTIONS_DEG
+from bundle.geometry.fardon import Fragment
+from bundle.geometry.rim import DIRECTIONS_DEG
 from bundle.phantom.shapes import DiskShape, Spine
 
 

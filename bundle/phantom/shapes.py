@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bundle.geometry import Disk, disk_level
+from bundle.geometry.rim import SUPERELLIPSE
 from bundle.phantom.pathology import DiskPathology
-from bundle.phantom.rim import SUPERELLIPSE
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,7 @@ class _Plan:
     boxes: list[tuple[str, SliceBox]]
     rng: np.random.Generator
     transitional: bool = False
+    contrasts: tuple[str, ...] = ()
 
     @property
     def pixel_mm(self) -> float:
@@ -78,10 +79,11 @@ class VertebraSlices(Dataset):
         ``image``: (1, size_px, size_px) float32, unscaled brightness;
         ``boxes``: (N, 4) float32, (row, column) of the top-left, then of the bottom-right corner: the axes' order, as
         MONAI's detection has it;
-        ``labels``: (N,) int64, index into BODY_LEVELS;
+        ``labels``: (N,) int64, index into BODY_LEVELS, -1 for a name that is not taught (``name_transitional``);
         ``corners``: (N, 4, 2) float32, (row, column) of upper front, upper back, lower back, lower front;
         ``transition``: (N,) float32, for L5 and S1 whether they are transitional (1 or 0), NaN for the other bodies;
-        ``pixel_mm``: size of a pixel.
+        ``pixel_mm``: size of a pixel;
+        ``patient``, ``contrast``: name of the patient, key of ``contrasts``.
 
     Args:
         length: number of items.
@@ -99,6 +101,9 @@ class VertebraSlices(Dataset):
         cut: share of planes that end below S1 or S2 and are padded with black, as many studies are: the names must not
             depend on seeing the whole sacrum.
         transitions: shares of transitional anatomy; a sixth lumbar body has no name, so it is not among the defaults.
+        name_transitional: whether bodies of transitional patients have names. Those follow from counting, of which a slice
+            shows little, and they contradict the look by which readers name: without them a detector names by the look
+            alone, and its score of transition says that the look may mislead.
         variation: how much patients differ, see sample_spine.
         soft_tissue: whether there is any besides fat.
         device: where to render.
@@ -119,6 +124,7 @@ class VertebraSlices(Dataset):
         roll_deg: float = 4.0,
         cut: float = 0.3,
         transitions: Mapping[str, float] | None = None,
+        name_transitional: bool = True,
         variation: float = 1.0,
         soft_tissue: bool = True,
         device: str | torch.device = "cpu",
@@ -136,6 +142,7 @@ class VertebraSlices(Dataset):
         self.roll_deg = float(roll_deg)
         self.cut = float(cut)
         self.transitions = dict(transitions) if transitions is not None else {"sacralised L5": 0.06, "lumbarised S1": 0.06}
+        self.name_transitional = bool(name_transitional)
         self.variation = float(variation)
         self.soft_tissue = bool(soft_tissue)
         self.device = torch.device(device)
@@ -170,7 +177,11 @@ class VertebraSlices(Dataset):
             rendered = render([v for k in members if (v := plans[k].view) is not None], device=self.device)
             for k, image in zip(members, rendered.cpu(), strict=True):
                 images[k] = image
-        return [self._finished(plan, image) for plan, image in zip(plans, images, strict=True)]
+        finished = [self._finished(plan, image) for plan, image in zip(plans, images, strict=True)]
+        for group, items in zip(groups, finished, strict=True):
+            for item in items:
+                item["patient"] = f"{self.seed} {group}"
+        return finished
 
     def _plan(self, group: int) -> _Plan:
         rng = np.random.default_rng([self.seed, group])
@@ -183,15 +194,15 @@ class VertebraSlices(Dataset):
         factors = tissue_spread(rng, 0.12)
         contrasts = {"MYELO": 1.0} if kind == "myelogram" else self.contrasts
         randomised = 0.0 if kind == "myelogram" else self.randomised
-        signals = [
-            sample_contrast(rng, draw(rng, contrasts), randomised=randomised, patient=factors)
-            for _ in range(self.contrasts_per_plane)
-        ]
+        names, signals = [], []
+        for _ in range(self.contrasts_per_plane):
+            names.append(draw(rng, contrasts))
+            signals.append(sample_contrast(rng, names[-1], randomised=randomised, patient=factors))
         front_mm = patient.spine.front_depth_mm if isinstance(patient, SpinePatient) else 110.0
         acquisitions = [sample_acquisition(rng, self.rates, front_mm) for _ in signals]
         seeds = [int(rng.integers(2**31)) for _ in signals]
         transitional = isinstance(patient, SpinePatient) and patient.spine.transition in TRANSITIONS_IN_VIEW
-        return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng, transitional)
+        return _Plan(View(patient, plane, torch.stack(signals), acquisitions, seeds), boxes, rng, transitional, tuple(names))
 
     def _place(
         self, rng: np.random.Generator, kind: str, field_of_view_mm: float
@@ -212,14 +223,19 @@ class VertebraSlices(Dataset):
         if kind in ("neck", "chest"):
             field_of_view_mm *= 0.75
         if kind == "beside":
-            center = center + np.array([float(rng.choice([-1, 1]) * rng.uniform(38, 90)), 0.0, 0.0])
+            away = np.array([float(rng.choice([-1, 1])), 0.0, 0.0])
+            center = center + away * float(rng.uniform(38, 90))
         if kind == "myelogram" and rng.random() < 0.5:
             plane = square_plane(
                 np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
             )
             return patient, plane, []
         plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0, self.roll_deg)
-        return patient, plane, [] if kind in ("beside", "myelogram") else boxes_on_slice(spine, plane)
+        found = boxes_on_slice(spine, plane)
+        while kind == "beside" and found:  # a curved spine comes back into the slice
+            plane = replace(plane, origin_lps_mm=plane.origin_lps_mm + 15.0 * away)
+            found = boxes_on_slice(spine, plane)
+        return patient, plane, [] if kind == "myelogram" else found
 
     def _finished(self, plan: _Plan, images: Tensor | None) -> list[dict[str, Any]]:
         """Items of one group; at times the image ends below S1 or S2."""
@@ -232,7 +248,13 @@ class VertebraSlices(Dataset):
             last_row = int(rng.choice(sacral) + rng.uniform(-3, 25))
             images, found = padded(images, last_row), seen_above(found, last_row)
         truth = targets(found, plan.transitional) | {"pixel_mm": torch.tensor(plan.pixel_mm)}
-        return [{"image": image[None].clone(), **truth} for image in images]
+        if plan.transitional and not self.name_transitional:
+            truth["labels"] = torch.full_like(truth["labels"], -1)
+        contrasts = plan.contrasts or ("none",) * self.contrasts_per_plane
+        return [
+            {"image": image[None].clone(), "contrast": contrast, **truth}
+            for image, contrast in zip(images, contrasts, strict=True)
+        ]
 
 
 def acquisition_rates(rates: AcquisitionRates | Mapping[str, Any] | str | None) -> AcquisitionRates:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.geometry import DISK_LEVELS, SlicePlane, unit
+from bundle.geometry import SlicePlane, unit
 from bundle.geometry.resample import square_plane
 from bundle.phantom.acquisition import Acquisition
 from bundle.phantom.render import Patient, View, render
@@ -111,7 +111,7 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
     )
     sagittal = sagittal_planes(middle + np.array([0.0, 15.0, 0.0]), 15, 4.4, 300.0, 320, float(rng.normal(0, 2)))
     axial: list[SlicePlane] = []
-    for level, count in zip(DISK_LEVELS, slices_per_disk, strict=True):
+    for level, count in zip(spine.presacral_levels, slices_per_disk, strict=True):
         disk = spine.disks[level].disk
         # Stacks are tilted in the sagittal plane only, and never quite as the disk is.
         tilt = np.arctan2(disk.normal_lps[1], disk.normal_lps[2]) + np.radians(rng.normal(0, 2))
@@ -120,13 +120,13 @@ def lumbar_examination(spine: Spine, seed: int = 0, slices_per_disk: Sequence[in
         center = disk.center_lps_mm + rng.normal(0, 1.0) * disk.normal_lps + 18.0 * np.cross(normal, [1.0, 0.0, 0.0])
         axial.extend(axial_stack(center, normal, count, 4.4, 180.0, 288))
     scout_tags = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"]}
-    stack_of_slice = np.repeat(np.arange(len(DISK_LEVELS)), slices_per_disk).tolist()
+    stack_of_slice = np.repeat(np.arange(len(slices_per_disk)), slices_per_disk).tolist()
     return [
         SeriesPlan("localizer", MrSequence("T1", 20.0, 5.0), scout, ACQUISITION, "localizer", (0, 1, 2), tags=scout_tags),
         SeriesPlan("t2_tse_sag", MrSequence("T2", 3500.0, 100.0), sagittal, ACQUISITION, "sagittal_t2"),
         SeriesPlan(
             "t2_tse_tra", MrSequence("T2", 4200.0, 105.0), tuple(axial), ACQUISITION, "axial_t2",
-            tuple(stack_of_slice), DISK_LEVELS,
+            tuple(stack_of_slice), spine.presacral_levels,
         ),
     ]  # fmt: skip
 

@@ -120,8 +120,8 @@ def disk_at(spine: Spine, plane: SlicePlane) -> tuple[str | None, float]:
 def as_dict(spine: Spine) -> dict[str, Any]:
     """Truth of a spine for a file: vertebrae, disks with what defines each one's class, alignment. Lengths are mm.
 
-    Angles, extents and bases are those of the rule (bundle.phantom.fardon); positions are LPS millimetres. ``readers`` holds
-    the shares of readers who would call the disk normal, bulge and herniation, ``borderline`` that of those who would
+    Angles, extents and bases are those of the rule (bundle.geometry.fardon); positions are LPS millimetres. ``readers``
+    holds the shares of readers who would call the disk normal, bulge and herniation, ``borderline`` that of those who would
     disagree with the rule.
     """
     return {

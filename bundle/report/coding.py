@@ -97,9 +97,27 @@ MACHINE_FINDING = private("machine-finding", "Finding of the software")
 READER_FINDING = private("reader-finding", "Finding of the reading person")
 CONFIRMED = private("confirmed", "Confirmed by the reading person")
 FLAG = private("flag", "Remark of the software")
+PFIRRMANN = private("pfirrmann", "Pfirrmann grade")
+OUTLINE_FINDING = private("outline-finding", "Finding by the definition, from the outline")
+OUTLINE_ZONE = private("outline-zone", "By the outline: zone of the focal part")
+OUTLINE_SIDE = private("outline-side", "By the outline: side of the focal part")
 
 YES = Coded("373066001", "SCT", "Yes")
 NO = Coded("373067005", "SCT", "No")
+
+#: Zones of a displacement, after Fardon et al.; public lists of SNOMED CT at hand have no codes for them.
+ZONES: dict[str, Coded] = {
+    "central": private("zone-central", "Central zone"),
+    "subarticular": private("zone-subarticular", "Subarticular zone"),
+    "foraminal": private("zone-foraminal", "Foraminal zone"),
+    "extraforaminal": private("zone-extraforaminal", "Extraforaminal zone"),
+    "anterior": private("zone-anterior", "Anterior zone"),
+}
+SIDES: dict[str, Coded] = {
+    "left": Coded("7771000", "SCT", "Left"),
+    "right": Coded("24028007", "SCT", "Right"),
+    "middle": Coded("261129000", "SCT", "Midline"),
+}
 
 NO_UNITS = Coded("1", "UCUM", "no units")
 #: Unit by the end of a measurement's name in ``report.json``; the longest that fits counts.
@@ -110,11 +128,24 @@ UNITS: dict[str, Coded] = {
     "_deg": Coded("deg", "UCUM", "degree"),
     "_percent": Coded("%", "UCUM", "Percent"),
     "_ratio": Coded("{ratio}", "UCUM", "ratio"),
+    "_share": Coded("{ratio}", "UCUM", "ratio"),
+    "_index": Coded("{ratio}", "UCUM", "ratio"),
 }
 #: Names of measurements that have better words than their key's.
 _MEASUREMENTS: dict[str, Coded] = {
     "height_mm": private("height", "Height of the disk"),
+    "height_index": private("height-index", "Height of the disk by that of the body above"),
+    "slip_mm": private("slip", "Slip of the body above, forward"),
+    "slip_share": private("slip-share", "Slip of the body above, by the depth of the body below"),
+    "lordosis_deg": private("lordosis", "Lordosis L1-S1, between the upper endplates"),
+    "reach_mm": private("outline-reach", "By the outline: greatest distance beyond the rim"),
+    "beyond_rim_deg": private("outline-beyond-rim", "By the outline: circumference beyond the rim"),
+    "extent_mm": private("outline-extent", "By the outline: extent of the focal part"),
+    "base_mm": private("outline-base", "By the outline: base of the focal part"),
+    "arc_deg": private("outline-arc", "By the outline: circumference of the focal part"),
 }
+#: Parts of an entry that hold measurements themselves.
+_GROUPS = ("measurements", "outline", "focal")
 
 
 class Quantity(NamedTuple):
@@ -140,6 +171,24 @@ def level_name(level: str) -> Coded:
     return private(level, level)
 
 
+def pfirrmann_grade(grade: int) -> Coded:
+    """The grade of a disk's wear, 1 to 5, as a code."""
+    return private(f"pfirrmann-{grade}", f"Pfirrmann grade {grade}")
+
+
+def evaluations(disk: Mapping[str, Any]) -> Iterator[tuple[Coded, Coded]]:
+    """What a disk of the document says in words beside its finding and its flags, as (name, value)."""
+    if disk.get("pfirrmann") is not None:
+        yield PFIRRMANN, pfirrmann_grade(disk["pfirrmann"])
+    outline = disk.get("outline")
+    if outline is None:
+        return
+    yield OUTLINE_FINDING, FINDINGS[outline["finding"]]
+    if outline["focal"] is not None:
+        yield OUTLINE_ZONE, ZONES[outline["focal"]["zone"]]
+        yield OUTLINE_SIDE, SIDES[outline["focal"]["side"]]
+
+
 def flag_code(flag: str) -> Coded:
     """A flag of ``report.json`` as a code."""
     return private(flag, flag.replace("_", " ")[:64])
@@ -148,10 +197,11 @@ def flag_code(flag: str) -> Coded:
 def quantities(entry: Mapping[str, Any]) -> Iterator[Quantity]:
     """The measurements of a disk, a vertebra or a whole reading, in the document's order.
 
-    Whatever number has a name that ends in a unit (``height_mm``) is one, in ``entry`` itself and in its ``measurements``.
+    Whatever number has a name that ends in a unit (``height_mm``) is one, in ``entry`` itself and in its
+    ``measurements`` and its ``outline``.
     """
     for key, value in entry.items():
-        if key == "measurements" and isinstance(value, Mapping):
+        if key in _GROUPS and isinstance(value, Mapping):
             yield from quantities(value)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             suffix = max((end for end in UNITS if key.endswith(end)), key=len, default=None)

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bundle.disks.measure import lordosis_deg
-from bundle.disks.types import DiskReading, DiskRoi, SliceMatch
+from bundle.disks.types import Definition, DiskReading, DiskRoi, SliceMatch
 from bundle.geometry import DISK_LEVELS, Vertebra
 from bundle.report.errors import ReportError
 from bundle.study.types import Series, Study
 from bundle.vertebrae.view import image_plane
 
-#: All that 1.1 adds to 1.0 is the key ``review``; all that 1.2 adds, with or without a review, are keys that may be missing:
-#: a reader of 1.2 reads every older file.
-SCHEMA_VERSION = "1.2"
+#: All that 1.1 adds to 1.0 is the key ``review``; all that 1.2 and 1.3 add, with or without a review, are keys that may be
+#: missing: a reader of 1.3 reads every older file.
+SCHEMA_VERSION = "1.3"
 _MAX_MESSAGE = 240
 
 
@@ -174,6 +174,7 @@ def _disk(reading: DiskReading, in_space: bool) -> dict[str, Any]:
         "uncertainty": _number_or_none(reading.uncertainty, 4),
         "pfirrmann": reading.pfirrmann,
         "measurements": _measurements(reading.measurements),
+        "outline": _outline(reading.definition) if in_space else None,
         "views": list(reading.views),
         "flags": _once(reading.flags),
     }
@@ -183,6 +184,24 @@ def _measurements(values: Mapping[str, float | None]) -> dict[str, float]:
     """Values by name, those that are known; millimetres and degrees to 0.1, shares to 0.001."""
     digits = {name: 1 if name.endswith(("_mm", "_deg")) else 3 for name in values}
     return {name: _number(value, digits[name]) for name, value in values.items() if value is not None}
+
+
+def _outline(definition: Definition | None) -> dict[str, Any] | None:
+    """Finding and measures by the outline in the axial view."""
+    if definition is None:
+        return None
+    focal = definition.focal
+    return {
+        "finding": definition.finding,
+        **_measurements({"reach_mm": definition.reach_mm, "beyond_rim_deg": definition.beyond_rim_deg}),
+        "focal": None
+        if focal is None
+        else {
+            **_measurements({"extent_mm": focal.extent_mm, "base_mm": focal.base_mm, "arc_deg": focal.arc_deg}),
+            "zone": focal.zone,
+            "side": focal.side,
+        },
+    }
 
 
 def _roi(roi: DiskRoi | None, in_space: bool) -> dict[str, Any] | None:

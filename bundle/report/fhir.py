@@ -190,6 +190,8 @@ class _Writer:
             components.append(self._component(coding.PROBABILITIES[name], valueQuantity=value))
         for quantity in coding.quantities(entry):
             components.append(self._component(quantity.name, valueQuantity=_quantity(quantity.value, quantity.unit)))
+        for name_code, said_code in coding.evaluations(entry):
+            components.append(self._component(name_code, valueCodeableConcept=self._concept(said_code)))
         if self.final.status != "machine":
             finding = coding.FINDINGS[disk.machine_finding]
             components += [

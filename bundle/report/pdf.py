@@ -319,10 +319,9 @@ def _overview(words: Wording, texts: Texts) -> list[Flowable]:
             row += [_paragraph(say("join.sentences").join(disk.remarks), _SMALL), "", ""]
             style.append(("SPAN", (2, number), (4, number)))
         rows.append(row)
-    terms = [say(f"terms.{name}") for name in ("bulge", "herniation", "source")]
     table = _table(rows, widths, (2.5, 2.5), True, style)
     heading = _Heading(say("overview.heading"), _H2)
-    return [KeepTogether([heading, table, Spacer(0, 1.5 * mm), _paragraph(say("join.sentences").join(terms), _SMALL)])]
+    return [KeepTogether([heading, table, Spacer(0, 1.5 * mm), _paragraph(say("join.sentences").join(words.terms), _SMALL)])]
 
 
 def _finding(disk: DiskWords, texts: Texts) -> list[Flowable]:
@@ -339,14 +338,24 @@ def _disk(disk: DiskWords, pictures: Mapping[str, bytes], texts: Texts, caption:
     png = pictures.get(disk.key)
     if png is None:
         return [
-            KeepTogether([heading, *_about_disk(disk, _WIDTH / 2, texts), _paragraph(texts.say("pictures.none"), _SMALL)]),
+            KeepTogether(
+                [
+                    heading, *_about_disk(disk, _WIDTH / 2, texts), *_facts(disk, texts),
+                    _paragraph(texts.say("pictures.none"), _SMALL),
+                ]
+            ),
             *comment,
-        ]
+        ]  # fmt: skip
     left_width = (112 if disk.wide else 62) * mm
     right_width = _WIDTH - left_width - _GAP
     figure = _figure(png, left_width, caption, texts.say)
-    body = _side_by_side(figure, _about_disk(disk, right_width, texts), left_width, right_width)
-    return [KeepTogether([heading, body]), *comment]
+    about, facts = _about_disk(disk, right_width, texts), _facts(disk, texts)
+    if not disk.wide:
+        about, facts = [*about, *facts], []  # there is room beside a narrow picture
+    body = _side_by_side(figure, about, left_width, right_width)
+    half = (len(facts) + 1) // 2
+    below = [_side_by_side(facts[:half], facts[half:], (_WIDTH - _GAP) / 2, (_WIDTH - _GAP) / 2)] if facts else []
+    return [KeepTogether([heading, body, *below]), *comment]
 
 
 def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
@@ -364,8 +373,12 @@ def _about_disk(disk: DiskWords, width: float, texts: Texts) -> list[Flowable]:
         edge = [("LEFTPADDING", (0, 0), (-1, -1), 6), ("LINEBEFORE", (0, 0), (0, -1), 2.5, _REMARK_RULE)]
         style = [("BACKGROUND", (0, 0), (-1, -1), _REMARK), *edge]
         said.append(_table([[_items(disk.remarks, _REMARK_ITEM)]], [width], (2, 2), style=style))
-    facts = [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
-    return [*said, Spacer(0, 1 * mm), *facts]
+    return said
+
+
+def _facts(disk: DiskWords, texts: Texts) -> list[Flowable]:
+    """Measures of a disk, one a line."""
+    return [_paragraph(texts.say("join.label", label=name, text=value), _SMALL) for name, value in disk.facts]
 
 
 def _provenance(document: Mapping[str, Any], words: Wording, pictures: Mapping[str, bytes], texts: Texts) -> list[Flowable]:

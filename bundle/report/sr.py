@@ -195,6 +195,7 @@ def _disk_evaluations(disk: Mapping[str, Any], final: FinalDisk, reviewed: bool)
         if final.renamed:
             found.append((coding.MACHINE_LEVEL, coding.level_name(final.machine_level)))
         found.append((coding.CONFIRMED, coding.YES if final.confirmed else coding.NO))
+    found += coding.evaluations(disk)
     return found + [(coding.FLAG, coding.flag_code(flag)) for flag in disk["flags"]]
 
 

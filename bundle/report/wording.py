@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bundle.geometry import FINDINGS
+from bundle.geometry.fardon import BEYOND_RIM_MM
 from bundle.report.review import FinalDisk, FinalReading, final_reading
 from bundle.report.texts import Texts
 
@@ -70,6 +71,7 @@ class Wording:
     technique: tuple[str, ...]
     measurements: tuple[str, ...]
     disks: tuple[DiskWords, ...]
+    terms: tuple[str, ...]
     sagittal_alt: str
     sagittal_caption: str
     slices_alt: str
@@ -106,6 +108,7 @@ def wording(document: Mapping[str, Any], texts: Texts) -> Wording:
         technique=_technique(document["series"], texts),
         measurements=_measurements(document.get("measurements", {}), texts),
         disks=tuple(_disk(document, final, k, texts) for k in range(len(final.disks))),
+        terms=_terms(document, texts),
         sagittal_alt=_sagittal_alt(document, texts),
         sagittal_caption=texts.say(f"pictures.{_sagittal_caption(document)}"),
         slices_alt=texts.say("pictures.slices_alt", **counts),
@@ -341,7 +344,40 @@ def _measured(entry: Mapping[str, Any], texts: Texts) -> list[tuple[str, str]]:
         facts.append((texts.say("disk.height_index"), texts.say("disk.height_index_value", value=share)))
     if "slip_share" in values:
         facts.append((texts.say("disk.slip"), _slip(values, texts)))
+    if entry.get("outline") is not None:
+        facts += _outline(entry["outline"], texts)
     return facts
+
+
+def _outline(outline: Mapping[str, Any], texts: Texts) -> list[tuple[str, str]]:
+    """What is measured of the outline in the axial view, and what the definition calls it."""
+    angle_deg = outline["beyond_rim_deg"]
+    words = {
+        "finding": texts.say(f"words.{outline['finding']}"),
+        "reach": f"{outline['reach_mm']:.1f}",
+        "angle": f"{angle_deg:.0f}",
+        "percent": percent(angle_deg / 360, texts),
+        "border": f"{BEYOND_RIM_MM:g}",
+    }
+    how = "within" if outline["reach_mm"] < 0.05 else "near" if angle_deg == 0 else "all" if angle_deg == 360 else "beyond"
+    facts = [(texts.say("outline.name"), texts.say(f"outline.{how}", **words))]
+    focal = outline["focal"]
+    if focal is not None:
+        words = {
+            "base": f"{focal['base_mm']:.1f}",
+            "extent": f"{focal['extent_mm']:.1f}",
+            "zone": texts.say(f"outline.zones.{focal['zone']}"),
+            "side": texts.say(f"outline.sides.{focal['side']}"),
+        }
+        facts.append((texts.say("outline.focal_name"), texts.say("outline.focal", **words)))
+    return facts
+
+
+def _terms(document: Mapping[str, Any], texts: Texts) -> tuple[str, ...]:
+    outlined = any(disk.get("outline") is not None for disk in document["disks"])
+    return tuple(
+        texts.say(f"terms.{term}") for term in ("bulge", "herniation", "source", *(["outline"] if outlined else []))
+    )
 
 
 def _slip(values: Mapping[str, float], texts: Texts) -> str:

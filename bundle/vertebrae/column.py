@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle.geometry import BODY_LEVELS
 from bundle.study.types import StudyImage
-
-if TYPE_CHECKING:
-    from bundle.vertebrae.finder import VertebraFinder
+from bundle.vertebrae.finder import VertebraFinder, transition_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +72,14 @@ def find_column(finder: VertebraFinder, picture: StudyImage) -> Column:
     found = finder.detect([picture])
     if not found:
         return Column(np.zeros((0, 4)), (), np.zeros((0, 4, 2)), np.zeros(0), 0.0)
-    naming = finder.namer(
-        np.array([d.center for d in found]), np.array([d.height for d in found]), np.array([d.class_scores for d in found])
-    )
+    bodies = [[detection] for detection in found]
+    naming, _ = finder.name(bodies)
     levels = tuple(BODY_LEVELS[k] if k >= 0 else None for k in naming.levels)
-    transition = [d.transition for d, level in zip(found, levels, strict=True) if level in ("L5", "S1")]
     return Column(
         np.array([d.box.xyxy for d in found]),
         levels,
         np.array([d.box.corners_px for d in found], dtype=np.float64),
         np.array([d.score for d in found]),
         naming.margin,
-        float(np.mean(transition)) if transition else 0.0,
+        transition_score(bodies, naming),
     )

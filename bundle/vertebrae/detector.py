@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ class BodyDetector(RetinaNetDetector):
 
     In training mode ``detector(images, targets)`` returns a dictionary of losses: ``classification``, ``box_regression``,
     ``landmark_regression`` and ``transition``. A target has ``boxes`` (N, 4), ``labels`` (N,), ``corners`` (N, 4, 2) and
-    ``transition`` (N,), 1 for a body at a lumbosacral transition, else 0; corners and transitions that are not known are NaN
-    and take no part in the loss.
+    ``transition`` (N,), 1 for a body at a lumbosacral transition, else 0. What is not known takes no part in the loss:
+    labels of -1, corners and transitions of NaN.
 
     In evaluation mode ``detector(images)`` returns for each image ``boxes`` (N, 4), ``labels`` (N,), ``labels_scores``
     (N,), ``class_scores`` (N, classes), ``corners`` (N, 4, 2) and ``transition`` (N,) from 0 to 1, best first. Boxes and
@@ -109,25 +109,33 @@ class BodyDetector(RetinaNetDetector):
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
         transition = self._reshape_maps(head_outputs_reshape[self.transition_key])  # type: ignore[arg-type]
         return {
-            self.cls_key: self.compute_cls_loss(head_outputs_reshape[self.cls_key], targets, matched),
+            self.cls_key: self.compute_cls_loss(
+                head_outputs_reshape[self.cls_key], targets, self._of_known_name(targets, matched)
+            ),
             self.box_reg_key: self.compute_box_loss(head_outputs_reshape[self.box_reg_key], targets, anchors, matched),
             self.landmark_key: self.landmark_weight * self._landmark_loss(codes, targets, anchors, matched),
             self.transition_key: self.transition_weight * _transition_loss(transition[..., 0], targets, matched),
         }
 
+    def _of_known_name(self, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> list[Tensor]:
+        """The matches with anchors of nameless bodies as what MONAI leaves out: neither a name's nor the background's."""
+        return [
+            torch.where(
+                (index >= 0) & (target[self.target_label_key][index.clamp(min=0)] < 0), ATSSMatcher.BETWEEN_THRESHOLDS, index
+            )
+            if len(target[self.target_label_key])
+            else index
+            for target, index in zip(targets, matched, strict=True)
+        ]
+
     def _landmark_loss(
         self, codes: Tensor, targets: list[dict[str, Tensor]], anchors: list[Tensor], matched: list[Tensor]
     ) -> Tensor:
-        predicted, wanted = [], []
-        for code, target, boxes, index in zip(codes, targets, anchors, matched, strict=True):
-            chosen = torch.where(index >= 0)[0]
-            corners = target["corners"][index[chosen]]
-            known = ~torch.isnan(corners).flatten(1).any(1)
-            predicted.append(code[chosen[known]])
-            wanted.append(encode_landmarks(corners[known], boxes[chosen[known]]))
-        if sum(len(p) for p in predicted) == 0:
+        parts = list(_known(codes, targets, matched, "corners"))
+        if sum(len(code) for code, *_ in parts) == 0:
             return codes.sum() * 0.0
-        return self.landmark_loss(torch.cat(predicted), torch.cat(wanted))
+        wanted = [encode_landmarks(truth, boxes[at]) for (_, truth, at), boxes in zip(parts, anchors, strict=True)]
+        return self.landmark_loss(torch.cat([code for code, *_ in parts]), torch.cat(wanted))
 
     def postprocess_detections(
         self,
@@ -184,14 +192,19 @@ def _best_boxes(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> T
     return order[kept]
 
 
-def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:
-    predicted, wanted = [], []
-    for logit, target, index in zip(logits, targets, matched, strict=True):
+def _known(
+    predicted: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor], key: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Of each image what anchors that match a body predict, its truth, and the anchors' indices, where it is known."""
+    for values, target, index in zip(predicted, targets, matched, strict=True):
         chosen = torch.where(index >= 0)[0]
-        truth = target["transition"][index[chosen]]
-        known = ~torch.isnan(truth)
-        predicted.append(logit[chosen[known]])
-        wanted.append(truth[known])
-    if sum(len(p) for p in predicted) == 0:
+        truth = target[key][index[chosen]]
+        known = ~torch.isnan(truth.reshape(len(truth), -1)).any(1) if len(truth) else chosen.bool()
+        yield values[chosen[known]], truth[known], chosen[known]
+
+
+def _transition_loss(logits: Tensor, targets: list[dict[str, Tensor]], matched: list[Tensor]) -> Tensor:
+    parts = list(_known(logits, targets, matched, "transition"))
+    if sum(len(logit) for logit, *_ in parts) == 0:
         return logits.sum() * 0.0
-    return binary_cross_entropy_with_logits(torch.cat(predicted), torch.cat(wanted))
+    return binary_cross_entropy_with_logits(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))

@@ -53,11 +53,13 @@ class VertebraFinder:
         batch_size: slices a forward pass.
         join_ratio: boxes on two slices are one body if their centres are nearer than this share of its height.
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
+        min_slices_share: and on this share of the slices on which the others are seen (their median): a transverse process
+            or a facet at the stack's edge looks like a body on a few slices.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
-        min_margin: below this margin of the naming the study is flagged ``levels_unsure``: 3 is what one body of the sacrum
-            weighs (minus the logarithm of ChainNamer's floor of 0.05), so less than that is not ruled out by it.
+        min_margin: below this margin of the naming the study is flagged ``levels_unsure``. One body of the sacrum weighs 3
+            (minus the logarithm of ChainNamer's floor of 0.05): with much less, the sacrum does not rule the rival out.
     """
 
     def __init__(
@@ -74,10 +76,11 @@ class VertebraFinder:
         batch_size: int = 8,
         join_ratio: float = 0.5,
         min_slices: int = 2,
+        min_slices_share: float = 0.45,
         min_bodies: int = 3,
-        min_likeness: float = 0.6,
-        min_margin: float = 3.0,
-        max_transition: float = 0.5,
+        min_likeness: float = 0.63,
+        min_margin: float = 2.5,
+        max_transition: float = 0.33,
     ) -> None:
         self.detector = detector
         self.weights = None if weights is None else Path(weights)
@@ -91,6 +94,7 @@ class VertebraFinder:
         self.batch_size = int(batch_size)
         self.join_ratio = float(join_ratio)
         self.min_slices = int(min_slices)
+        self.min_slices_share = float(min_slices_share)
         self.min_bodies = int(min_bodies)
         self.min_likeness = float(min_likeness)
         self.min_margin = float(min_margin)
@@ -113,10 +117,11 @@ class VertebraFinder:
         bodies = self._bodies(images)
         if not bodies:
             return NamedSpine((), ("no_spine_found",), 0.0)
-        naming, scores = self._name(bodies)
+        naming, scores = self.name(bodies)
+        transition = transition_score(bodies, naming)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
             return NamedSpine((), ("picture_upside_down",), 0.0)
-        if not self._is_lumbar(naming, scores):
+        if not self._is_lumbar(naming, scores, transition):
             return NamedSpine((), ("no_spine_found",), 0.0)
         kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
@@ -124,39 +129,36 @@ class VertebraFinder:
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        transition = [
-            np.average([d.transition for d in bodies[k]], weights=[d.score for d in bodies[k]])
-            for k in kept
-            if BODY_LEVELS[naming.levels[k]] in ("L5", "S1")
-        ]
-        flags = self._flags({v.level for v in found}, naming.margin, float(np.mean(transition)) if transition else 0.0)
+        flags = self._flags({v.level for v in found}, naming.margin, transition)
         return NamedSpine(tuple(found), flags, naming.margin)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
-        return [b for b in bodies if len(b) >= enough]
+        seen = [len(b) for b in bodies if len(b) >= enough]
+        return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * float(np.median(seen or [0])))]
 
-    def _name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
+    def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
         """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         return self.namer(centers, heights, scores), scores
 
-    def _is_lumbar(self, naming: Naming, scores: NDArray) -> bool:
+    def _is_lumbar(self, naming: Naming, scores: NDArray, transition: float) -> bool:
         """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores) >= self.min_likeness
+        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores, transition) >= self.min_likeness
 
     def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
         bodies = self._bodies([_upside_down(image) for image in images])
         if not bodies:
             return False
-        other = self._name(bodies)
-        return self._is_lumbar(*other) and _evidence(*other) > 1.25 * _evidence(naming, scores)
+        other = self.name(bodies)
+        lumbar = self._is_lumbar(*other, transition_score(bodies, other[0]))
+        return lumbar and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
         flags = []
@@ -219,7 +221,9 @@ class VertebraFinder:
         with torch.inference_mode():
             for start in range(0, len(pictures), self.batch_size):
                 batch = pictures[start : start + self.batch_size]
-                outputs = self.detector([picture.to(self.device) for _, picture in batch])
+                tensors = [picture.to(self.device) for _, picture in batch]
+                alike = len({tuple(t.shape) for t in tensors}) == 1
+                outputs = self.detector(torch.stack(tensors) if alike else tensors)  # a batch is padded at one go
                 for (image, plane), (view, _), output in zip(
                     views[start : start + self.batch_size], batch, outputs, strict=True
                 ):
@@ -254,23 +258,42 @@ def _upside_down(image: StudyImage) -> StudyImage:
     return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
 
 
-def likeness(naming: Naming, scores: NDArray) -> float:
+def transition_score(bodies: Sequence[Sequence[Detection]], naming: Naming) -> float:
+    """Mean score of L5 and S1 as lumbosacral transition, 0 to 1; 0 without them."""
+    scores = [
+        np.average([d.transition for d in body], weights=[d.score for d in body])
+        for body, level in zip(bodies, naming.levels, strict=True)
+        if level >= 0 and BODY_LEVELS[level] in ("L5", "S1")
+    ]
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def likeness(naming: Naming, scores: NDArray, transition: float = 0.0) -> float:
     """How much a column is like a lumbar spine, 0 to 1.
 
-    Bodies of a lumbar spine look like what their place in the column says they are, there are at least six of them in a
-    usual field of view, and the sacrum settles the names; of necks, chests, heads and coronal images the opposite is true.
-    It is the mean score of the bodies for their names, less where they are fewer than six, and by up to a quarter where
-    the names are a toss-up.
+    Bodies of a lumbar spine look like what their place in the column says they are, or like a neighbour of that, since all
+    names may be wrong by one; and so do those that get lumbar and sacral names, whereas in a chest thoracic bodies get them.
+    There are at least six bodies in a usual field of view, and the sacrum settles the names unless it is transitional; of
+    necks, heads and coronal images the opposite is true. It is the mean score of the bodies for their name or a neighbour of
+    it, over all bodies or over those below T12, whichever is less; less where they are fewer than six, and by up to a
+    quarter where the names are a toss-up.
 
     Args:
         naming: of the bodies.
         scores: (N, len(BODY_LEVELS)) score of each body for each name.
+        transition: see transition_score.
     """
     kept = np.flatnonzero(naming.levels >= 0)
     if not len(kept):
         return 0.0
-    sure = 0.75 + 0.25 * float(np.clip(naming.margin, 0, 1))
-    return float(scores[kept, naming.levels[kept]].mean()) * min(len(kept) / 6, 1.0) * sure
+    names = naming.levels[kept]
+    below = names < BODY_LEVELS.index("T12")
+    if not below.any():
+        return 0.0
+    looks = np.max([scores[kept, np.clip(names + off, 0, len(BODY_LEVELS) - 1)] for off in (-1, 0, 1)], axis=0)
+    look = min(float(looks.mean()), float(looks[below].mean()))
+    sure = 0.75 + 0.25 * max(float(np.clip(naming.margin, 0, 1)), transition)
+    return look * min(len(kept) / 6, 1.0) * sure
 
 
 def _evidence(naming: Naming, scores: NDArray) -> float:
@@ -313,30 +336,28 @@ class Detection:
 
 
 def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: dict[str, NDArray]) -> list[Detection]:
-    found = []
-    keys = ("boxes", "labels_scores", "class_scores", "corners", "transition")
-    for box, score, class_scores, corners, transition in zip(*(output[key] for key in keys), strict=True):
-        seen_px = np.array([[box[1], box[0]], [box[3], box[2]]], dtype=np.float64)  # (row, column) -> (column, row)
-        corners_px = corners[:, ::-1].astype(np.float64)
-        ends = plane.to_pixel(view.to_patient(seen_px))
-        low, high = ends.min(0), ends.max(0)
-        middle = view.to_patient(corners_px.mean(0))
-        in_plane = np.array([middle @ view.row_direction, middle @ view.column_direction])
-        sides = view.to_patient(corners_px)
-        height = float(np.linalg.norm(sides[[0, 1]].mean(0) - sides[[3, 2]].mean(0)))
-        found.append(
-            Detection(
-                SliceBox(
-                    image.sop_instance_uid,
-                    (float(low[0]), float(low[1]), float(high[0]), float(high[1])),
-                    float(score),
-                    plane.to_pixel(sides),
-                ),
-                class_scores,
-                in_plane,
-                height,
-                float(np.sqrt((box[2] - box[0]) * (box[3] - box[1]))),
-                float(transition),
-            )
+    boxes = output["boxes"].astype(np.float64)
+    sides = view.to_patient(output["corners"][..., ::-1].astype(np.float64))  # (row, column) -> (column, row)
+    ends = plane.to_pixel(view.to_patient(boxes.reshape(-1, 2, 2)[..., ::-1]))
+    corners_px = plane.to_pixel(sides)
+    middles = sides.mean(1)
+    centers = np.stack([middles @ view.row_direction, middles @ view.column_direction], axis=-1)
+    heights = np.linalg.norm(sides[:, :2].mean(1) - sides[:, 2:].mean(1), axis=-1)
+    sizes_px = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    low, high = ends.min(1), ends.max(1)
+    return [
+        Detection(
+            SliceBox(
+                image.sop_instance_uid,
+                (float(low[k, 0]), float(low[k, 1]), float(high[k, 0]), float(high[k, 1])),
+                float(output["labels_scores"][k]),
+                corners_px[k],
+            ),
+            output["class_scores"][k],
+            centers[k],
+            float(heights[k]),
+            float(sizes_px[k]),
+            float(output["transition"][k]),
         )
-    return found
+        for k in range(len(boxes))
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ class VertebraMetrics(Metric):
 
     ``compute`` returns, each but AP and AR with its 95% bootstrap interval by patient, ``<name>_low`` and ``<name>_high``:
         ``named``: share of true bodies that a detection overlaps (IoU over ``iou``) with the right name;
-        ``named_<level>``: the same of the bodies of one name;
+        ``named_<level>``, ``named_<contrast>``: the same of the bodies of one name, or on images of one contrast;
         ``found``: the same as ``named``, whatever the name;
-        ``images_named``: share of images in which every lumbar body in view (L1-L5) is found and named right;
+        ``images_named``: share of images in which every lumbar body in view (L1-L5) is found and named right; of one
+        contrast ``images_named_<contrast>``;
         ``false_per_image``: detections that overlap no true body;
         ``center_error_px``, ``corner_error_px``: median distance of centres and of corners, on bodies that were found;
         ``center_error_mm``, ``corner_error_mm``: the same in millimetres, where all images say their ``pixel_mm``;
@@ -34,7 +35,7 @@ class VertebraMetrics(Metric):
 
     Args:
         output_transform: engine output -> (predictions, targets), see BodyDetector; a target may hold its ``patient``
-            (without, each image is another patient's) and ``pixel_mm``.
+            (without, each image is another patient's), ``contrast`` and ``pixel_mm``.
         name_bodies: optional function of one image's prediction that decides the names over the whole column and returns
             the prediction with new ``labels`` (see ColumnNames); without it each box's best class counts.
         iou: overlap from which a detection is the body.
@@ -73,36 +74,11 @@ class VertebraMetrics(Metric):
                 [true["boxes"]],
                 [true["labels"]],
             )
-            image = self._score(got, true)
+            image = score_image(got, true, self.iou)
+            image["contrast"] = str(truth.get("contrast", ""))
             image["patient"] = truth.get("patient", f"image {len(self._images)}")
             image["pixel_mm"] = float(truth.get("pixel_mm", np.nan))
             self._images.append(image)
-
-    def _score(self, got: dict[str, np.ndarray], true: dict[str, np.ndarray]) -> dict[str, Any]:
-        n = len(true["boxes"])
-        overlap = _overlap(true["boxes"], got["boxes"]) if n and len(got["boxes"]) else np.zeros((n, len(got["boxes"])))
-        best = overlap.argmax(1) if overlap.size else np.zeros(n, dtype=int)
-        found = overlap.max(1) > self.iou if overlap.size else np.zeros(n, dtype=bool)
-        named = found & (got["labels"][best] == true["labels"]) if overlap.size else found
-        centers = corners = np.zeros(0)
-        if found.any():
-            there, is_there = got["boxes"][best[found]], true["boxes"][found]
-            centers = np.linalg.norm(there[:, :2] + there[:, 2:] - is_there[:, :2] - is_there[:, 2:], axis=-1) / 2
-            corners = np.linalg.norm(got["corners"][best[found]] - true["corners"][found], axis=-1).mean(-1)
-            corners = corners[np.isfinite(corners)]  # true corners that are not known are NaN
-        lumbar = np.isin(true["labels"], [BODY_LEVELS.index(f"L{k}") for k in range(1, 6)])
-        extra = int((overlap.max(0) <= self.iou).sum()) if n and len(got["boxes"]) else len(got["boxes"])
-        return {
-            "bodies": n,
-            "found": int(found.sum()),
-            "named": int(named.sum()),
-            "lumbar": bool(lumbar.any()),
-            "all_named": bool(named[lumbar].all()),
-            "false": extra,
-            "levels": np.stack([true["labels"], named], axis=-1).astype(int).reshape(-1, 2),
-            "centers": centers,
-            "corners": corners,
-        }
 
     def compute(self) -> dict[str, float]:
         """See the class."""
@@ -133,13 +109,21 @@ class VertebraMetrics(Metric):
             for level in reversed(BODY_LEVELS)
             if column[f"all {level}"].any()
         }
+        column["right lumbar"] = column["all_named"] * column["lumbar"]
+        contrasts = {}
+        for contrast in sorted({i["contrast"] for i in images} - {""}):
+            of_it = np.asarray([i["contrast"] == contrast for i in images])
+            for name in ("bodies", "named", "lumbar", "right lumbar"):
+                column[f"{contrast} {name}"] = column[name] * of_it
+            if column[f"{contrast} bodies"].any():
+                contrasts[f"named_{contrast}"] = share(f"{contrast} named", f"{contrast} bodies")
+                contrasts[f"images_named_{contrast}"] = share(f"{contrast} right lumbar", f"{contrast} lumbar")
         return {
             "named": share("named", "bodies"),
             **levels,
+            **contrasts,
             "found": share("found", "bodies"),
-            "images_named": lambda cases: float(
-                (column["all_named"] * column["lumbar"])[cases].sum() / max(column["lumbar"][cases].sum(), 1)
-            ),
+            "images_named": share("right lumbar", "lumbar"),
             "false_per_image": lambda cases: float(column["false"][cases].mean()),
         }
 
@@ -170,6 +154,40 @@ class VertebraMetrics(Metric):
             return float(np.mean(known)) if known else float("nan")
 
         return {"ap_50": mean("AP"), "ap": mean("mAP"), "ar": mean("mAR")}
+
+
+def score_image(got: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], iou: float = 0.5) -> dict[str, Any]:
+    """What was found of the bodies of one image: counts, and distances of centres and corners in pixels.
+
+    Args:
+        got: ``boxes``, ``labels``, ``corners`` of detections.
+        true: the same of the bodies.
+        iou: overlap from which a detection is the body.
+    """
+    n = len(true["boxes"])
+    overlap = _overlap(true["boxes"], got["boxes"]) if n and len(got["boxes"]) else np.zeros((n, len(got["boxes"])))
+    best = overlap.argmax(1) if overlap.size else np.zeros(n, dtype=int)
+    found = overlap.max(1) > iou if overlap.size else np.zeros(n, dtype=bool)
+    named = found & (got["labels"][best] == true["labels"]) if overlap.size else found
+    centers = corners = np.zeros(0)
+    if found.any():
+        there, is_there = got["boxes"][best[found]], true["boxes"][found]
+        centers = np.linalg.norm(there[:, :2] + there[:, 2:] - is_there[:, :2] - is_there[:, 2:], axis=-1) / 2
+        corners = np.linalg.norm(got["corners"][best[found]] - true["corners"][found], axis=-1).mean(-1)
+        corners = corners[np.isfinite(corners)]  # true corners that are not known are NaN
+    lumbar = np.isin(true["labels"], [BODY_LEVELS.index(f"L{k}") for k in range(1, 6)])
+    extra = int((overlap.max(0) <= iou).sum()) if n and len(got["boxes"]) else len(got["boxes"])
+    return {
+        "bodies": n,
+        "found": int(found.sum()),
+        "named": int(named.sum()),
+        "lumbar": bool(lumbar.any()),
+        "all_named": bool(named[lumbar].all()),
+        "false": extra,
+        "levels": np.stack([true["labels"], named], axis=-1).astype(int).reshape(-1, 2),
+        "centers": centers,
+        "corners": corners,
+    }
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

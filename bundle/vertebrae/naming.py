@@ -15,6 +15,18 @@ from bundle.geometry import BODY_LEVELS
 _TOP = len(BODY_LEVELS) - 1  # stands for every body above T12, so it may follow itself
 _S1 = BODY_LEVELS.index("S1")
 _NEVER = 1e6
+_MOST_MISSING = 4
+
+
+def _follows() -> NDArray[np.float64]:
+    """(missing, below, above): 0 where a name may come above another with so many bodies missing between, else -inf."""
+    steps = np.arange(len(BODY_LEVELS))[None, :] + np.arange(1, _MOST_MISSING + 2)[:, None]
+    # Above T12 every body has the same name; reaching it takes at least the steps to the first of them.
+    allowed = np.minimum(steps, _TOP)[..., None] == np.arange(len(BODY_LEVELS))
+    return np.where(allowed, 0.0, -np.inf)
+
+
+_FOLLOWS = _follows()
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class ChainNamer:
             cannot forbid a name.
         drop_cost: log-likelihood that it costs to leave a detection of score 1 out of the chain, in proportion to its score.
         spacing_spread: tolerance of the distance between neighbours, as the standard deviation of its logarithm.
-        max_missing: most bodies that may be missing between two that were found.
+        max_missing: most bodies that may be missing between two that were found, up to 4.
         missing_cost: log-likelihood that each missing body costs.
         lumbar_weight: share (0 to 1) at which the class scores of a body that does not look sacral count. Lumbar bodies look
             alike, and where the network is wrong by one it is so for the whole column: their scores are one piece of
@@ -60,6 +72,8 @@ class ChainNamer:
         self.floor = float(floor)
         self.drop_cost = float(drop_cost)
         self.spacing_spread = float(spacing_spread)
+        if not 0 <= int(max_missing) <= _MOST_MISSING:
+            raise ValueError(f"max_missing is {max_missing}, not a number from 0 to {_MOST_MISSING}")
         self.max_missing = int(max_missing)
         self.missing_cost = float(missing_cost)
         self.lumbar_weight = float(lumbar_weight)
@@ -112,27 +126,21 @@ class ChainNamer:
         before = np.concatenate([[0.0], np.cumsum(cost)])  # cost of dropping all bodies below
         score = np.full((n, k), -np.inf)
         back = np.full((n, k, 2), -1)
+        follows = _FOLLOWS[: self.max_missing + 1]
         for j in range(n):
             score[j] = likelihood[j] - before[j]
-            for i in range(j):
-                dropped = before[j] - before[i + 1]
-                for between in range(self.max_missing + 1):
-                    # Most pairs are too far apart to follow one another: no name could gain by it.
-                    if score[i].max() + step[i, j, between] + likelihood[j].max() - dropped <= score[j].min():
-                        continue
-                    moved = np.full(k, -np.inf)
-                    source = np.full(k, -1)
-                    up = between + 1
-                    if up < k:
-                        moved[up:], source[up:] = score[i, : k - up], np.arange(k - up)
-                    # Above T12 every body has the same name; reaching it takes at least the steps to the first of them.
-                    for s in range(max(k - 1 - up, 0), k):
-                        if score[i, s] > moved[_TOP]:
-                            moved[_TOP], source[_TOP] = score[i, s], s
-                    total = moved + step[i, j, between] + likelihood[j] - dropped
-                    better = total > score[j]
-                    score[j] = np.where(better, total, score[j])
-                    back[j][better] = np.stack([np.full(k, i), source], axis=-1)[better]
+            if j == 0:
+                continue
+            between_bodies = step[:j, j] - (before[j] - before[1 : j + 1])[:, None]
+            # (body below, how many are missing, its name, this one's name)
+            reached = score[:j, None, :, None] + between_bodies[:, :, None, None] + follows
+            ways = reached.reshape(-1, k)
+            way = ways.argmax(0)
+            total = ways[way, np.arange(k)] + likelihood[j]
+            better = total > score[j]
+            score[j] = np.where(better, total, score[j])
+            body_below, _, name_below = np.unravel_index(way, reached.shape[:3])
+            back[j][better] = np.stack([body_below, name_below], axis=-1)[better]
         after = before[-1] - before[1:]
         end = score - after[:, None]
         if not np.isfinite(end).any() or end.max() < -before[-1]:

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from bundle.datasets.mixture import Mixture
-from bundle.datasets.slices import LabelledSlices, write_datalist
+from bundle.datasets.slices import LabelledPictures, LabelledSlices, write_datalist
 from bundle.geometry import BODY_LEVELS
 
 
@@ -70,6 +70,22 @@ def test_patients_are_chosen_by_the_remainder_of_their_number(datalist):
     assert {item["patient"] for item in LabelledSlices(datalist, 1, patients=(2, [0])).items} == {2}
     with pytest.raises(ValueError, match="no item"):
         LabelledSlices(datalist, 1, patients=(7, [5]))
+
+
+def test_whole_pictures_keep_their_bodies_where_they_are(datalist):
+    data = LabelledPictures(datalist, size_px=120)
+    assert len(data) == 2
+    item = data[1]
+    # 240 rows become 120; the picture is narrower than it is high and lies in the middle of the square.
+    assert item["image"].shape == (1, 120, 120)
+    assert (item["image"][0, :, :19] == 0).all()
+    torch.testing.assert_close(item["boxes"][0], torch.tensor([30.0, 50.0, 43.0, 67.0]), atol=0.6, rtol=0)
+    assert item["patient"] == "2"
+    assert float(item["pixel_mm"]) == pytest.approx(34 / 17)
+
+
+def test_whole_pictures_of_some_patients_only(datalist):
+    assert [item["patient"] for item in (LabelledPictures(datalist, patients=(2, [1]))[0],)] == ["1"]
 
 
 def test_a_mixture_draws_in_its_shares_and_each_in_turn():

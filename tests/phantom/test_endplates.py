@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from bundle.geometry.rim import Rim
 from bundle.phantom.endplates import SIDES, sample_changes, sample_nodes
 from bundle.phantom.pathology import sample_pathology
 from bundle.phantom.prevalence import MODIC, SCHMORL
-from bundle.phantom.rim import Rim
 
 RIM = Rim.superellipse(24.0, 17.0, 9.0, wedge=0.1)
 

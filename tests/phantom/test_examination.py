@@ -40,6 +40,12 @@ def test_axial_slices_lie_on_the_lowest_four_or_five_disks():
     assert seen == {DISK_LEVELS, DISK_LEVELS[1:]}
 
 
+def test_a_sixth_lumbar_body_shifts_the_disks_that_get_slices():
+    spine = sample_spine(3, transition="L6")
+    plan = plan_of(vendor_examination(spine, with_axial(SIEMENS, "per_disk", "ascending"), 3), "axial_t2")
+    assert plan.levels[-2:] == ("L5-L6", "L6-S1")
+
+
 def test_a_block_passes_through_every_disk_at_one_angle():
     vendor = with_axial(replace(VENDORS["ge"], levels=(5,)), "block", "ascending")
     plan = plan_of(vendor_examination(SPINE, vendor, 1), "axial_t2")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from bundle.geometry import DISK_LEVELS, FINDINGS
-from bundle.phantom.fardon import BEYOND_RIM_MM
+from bundle.geometry.fardon import BEYOND_RIM_MM
+from bundle.geometry.rim import Rim
 from bundle.phantom.pathology import DiskPathology, sample_pathology
 from bundle.phantom.prevalence import TRAINING_PREVALENCE
-from bundle.phantom.rim import Rim
 
 DRAWN = {
     finding: [sample_pathology(np.random.default_rng([7, k]), "L4-L5", 17.0, finding=finding) for k in range(300)]

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bundle.geometry.fardon import Fragment
+from bundle.geometry.rim import DIRECTIONS_DEG
 from bundle.phantom.anatomy import sample_spine
-from bundle.phantom.fardon import Fragment
-from bundle.phantom.rim import DIRECTIONS_DEG
 from bundle.phantom.sac import deformation
 from bundle.phantom.shapes import DiskShape
 

@@ -6,13 +6,24 @@ import torch
 
 from bundle.geometry import BODY_LEVELS, SliceBox, angle_between_deg
 from bundle.geometry.resample import square_plane
-from bundle.phantom.slices import NEGATIVES, VertebraSlices, acquisition_rates, draw, sagittal_plane, targets
+from bundle.phantom.slices import (
+    DEFAULT_CONTRASTS,
+    NEGATIVES,
+    VertebraSlices,
+    acquisition_rates,
+    draw,
+    sagittal_plane,
+    targets,
+)
 
 SMALL = {"size_px": 64, "spacing_mm": (4.4, 0.4), "negatives": 0.0}
 
 
 def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(torch.nan_to_num(a[k], -1), torch.nan_to_num(b[k], -1)) for k in a)
+    def alike(x, y) -> bool:
+        return x == y if isinstance(x, str) else torch.equal(torch.nan_to_num(x, -1), torch.nan_to_num(y, -1))
+
+    return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
 
 
 def test_same_index_is_the_same_slice_whatever_was_asked_before():
@@ -50,6 +61,7 @@ def test_item_has_the_shapes_and_types_that_the_detector_takes():
     item = VertebraSlices(1, seed=1, **SMALL)[0]
     n = len(item["labels"])
     assert n >= 4
+    assert (item.pop("patient"), item.pop("contrast") in DEFAULT_CONTRASTS) == ("1 0", True)
     assert {k: tuple(v.shape) for k, v in item.items()} == {
         "image": (1, 64, 64), "boxes": (n, 4), "labels": (n,), "corners": (n, 4, 2), "transition": (n,), "pixel_mm": (),
     }  # fmt: skip
@@ -119,6 +131,20 @@ def test_slices_of_a_transitional_patient_say_so(transition, value):
     known = torch.cat([dataset[k]["transition"] for k in range(0, 8, 2)])
     known = known[~torch.isnan(known)]
     assert len(known) >= 2 and (known == value).all()
+
+
+def test_names_of_a_transitional_patient_can_be_left_out():
+    settings = {"transitions": {"sacralised L5": 1.0}, **SMALL}
+    item = VertebraSlices(2, seed=2, name_transitional=False, **settings)[0]
+    assert len(item["labels"]) >= 4 and (item["labels"] == -1).all()
+    assert (VertebraSlices(2, seed=2, **settings)[0]["labels"] >= 0).all()
+    assert (VertebraSlices(2, seed=2, name_transitional=False, transitions={}, **SMALL)[0]["labels"] >= 0).all()
+
+
+def test_items_of_one_plane_have_the_same_patient_and_say_their_contrast():
+    dataset = VertebraSlices(8, seed=1, contrasts={"T1": 1.0}, **SMALL)
+    assert dataset[0]["patient"] == dataset[1]["patient"] != dataset[2]["patient"]
+    assert {dataset[k]["contrast"] for k in range(8)} == {"T1"}
 
 
 def test_draw_follows_the_shares():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bundle.disks.types import Definition, Focal
 from bundle.geometry import DISK_LEVELS
 from bundle.report import ReportError
 from bundle.report.document import build, schema, validate
@@ -15,6 +16,16 @@ from bundle.report.document import build, schema, validate
 @pytest.fixture
 def document(reading):
     return build(*reading.parts)
+
+
+def outlined(reading, definition):
+    """The reading with what the definition makes of the outline of L4-L5."""
+    disks = [replace(disk, definition=definition if disk.level == "L4-L5" else None) for disk in reading.disks]
+    return replace(reading, disks=tuple(disks))
+
+
+FOCAL = Definition("herniation", (0.0, 0.1, 0.9), 4.14, 62.04, Focal(3.96, 12.34, 41.0, 8.0, "subarticular", "left"))
+BROAD = Definition("bulge", (0.0, 1.0, 0.0), 3.2, 141.96)
 
 
 def test_a_reading_becomes_a_valid_document(document, reading):
@@ -80,6 +91,42 @@ def test_a_disk_that_was_not_judged_must_say_why(reading):
     assert entry["normal_lps"] is None and entry["height_mm"] is None and entry["rois"] == {"axial": None, "sagittal": None}
     with pytest.raises(ReportError, match="disks/1/flags"):
         validate(build(*replace(reading, disks=(reading.disks[0], silent, *reading.disks[2:])).parts))
+
+
+def test_an_outline_is_measured_in_millimetres_and_degrees(reading):
+    document = build(*outlined(reading, FOCAL).parts)
+    validate(document)
+    focal = {"extent_mm": 4.0, "base_mm": 12.3, "arc_deg": 41.0, "zone": "subarticular", "side": "left"}
+    expected = {"finding": "herniation", "reach_mm": 4.1, "beyond_rim_deg": 62.0, "focal": focal}
+    assert [disk["outline"] for disk in document["disks"]] == [None, None, None, expected, None]
+
+
+def test_only_a_herniation_has_a_focal_part(reading):
+    document = build(*outlined(reading, BROAD).parts)
+    validate(document)
+    entry = document["disks"][3]
+    assert entry["outline"] == {"finding": "bulge", "reach_mm": 3.2, "beyond_rim_deg": 142.0, "focal": None}
+    entry["outline"]["finding"] = "herniation"
+    with pytest.raises(ReportError, match="disks/3"):
+        validate(document)
+
+
+def test_an_outline_needs_an_axial_view(reading):
+    document = build(*outlined(reading, BROAD).parts)
+    document["disks"][3]["views"] = ["sagittal"]
+    with pytest.raises(ReportError, match="disks/3"):
+        validate(document)
+
+
+def test_a_file_of_the_version_before_outlines_is_valid(document):
+    for disk in document["disks"]:
+        del disk["outline"]
+    validate({**document, "schema_version": "1.2"})
+
+
+def test_a_plain_image_has_no_outline_in_millimetres(plain_reading):
+    document = build(*outlined(plain_reading, BROAD).parts)
+    assert [disk["outline"] for disk in document["disks"]] == [None] * 5
 
 
 def test_a_plain_image_has_no_millimetres(plain_reading):
@@ -150,6 +197,7 @@ def _drop(path):
         _set(["disks", 0, "rois", "axial", "corners_lps_mm"], [[0, 0]] * 4),
         _drop(["disks", 0, "rois", "sagittal"]),
         _set(["disks", 0, "note"], ""),
+        _set(["disks", 0, "outline"], {"finding": "bulge"}),
         _set(["flags"], ["a", "a"]),
         _set(["flags"], [1]),
         _set(["model", "weights_sha256", "disks"], "no hash"),

@@ -96,6 +96,18 @@ def test_each_disk_has_its_level_finding_probabilities_and_height(document):
     assert disk["note"][0]["text"].startswith("L4-L5: herniation (80%); disk height")
 
 
+def test_an_outline_is_given_with_units_zone_and_side(document):
+    focal = {"extent_mm": 4.0, "base_mm": 12.3, "arc_deg": 41.0, "zone": "subarticular", "side": "left"}
+    document["disks"][3]["outline"] = {"finding": "herniation", "reach_mm": 4.1, "beyond_rim_deg": 62.0, "focal": focal}
+    disks = all_of(checked(document), "Observation")
+    parts = {c["code"]["coding"][0]["code"]: c for c in disks[3]["component"]}
+    assert parts["outline-reach"]["valueQuantity"]["value"] == 4.1
+    assert parts["outline-beyond-rim"]["valueQuantity"]["code"] == "deg"
+    assert codes(parts["outline-side"]["valueCodeableConcept"]) == {("http://snomed.info/sct", "7771000")}
+    assert codes(parts["outline-zone"]["valueCodeableConcept"]) == {(PRIVATE_SYSTEM, "zone-subarticular")}
+    assert not any("outline" in c["code"]["coding"][0]["code"] for c in disks[2]["component"])
+
+
 def test_the_study_and_the_software_are_named(document):
     document["study"]["study_instance_uid"] = "1.2.826.0.1.7"
     bundle = checked(document)

@@ -32,7 +32,7 @@ def test_a_document_without_a_review_is_the_machine_s(document):
 def test_an_empty_review_says_nothing(document):
     reviewed = with_review(document, {})
     assert reviewed["review"] == empty_review(document)
-    assert reviewed["schema_version"] == document["schema_version"] == "1.2" and "review" not in document
+    assert reviewed["schema_version"] == document["schema_version"] == "1.3" and "review" not in document
     assert final_reading(reviewed).status == "draft"
     assert final_reading(reviewed).disks == final_reading(document).disks
     assert without_review(reviewed) == document

@@ -94,6 +94,17 @@ def test_every_disk_has_its_level_finding_and_probabilities(report, read_study):
         assert evaluations(group)["RDE1518"] == coding.MORPHOLOGY[disk["finding"]].value
 
 
+def test_every_disk_has_its_outline_and_grade_as_codes(report, read_study):
+    for disk in read_study.document["disks"]:
+        group = group_of(report[1], f"disk {disk['level']}")
+        found, said, outline = numbers(group), evaluations(group), disk["outline"]
+        assert found["outline-reach"] == (pytest.approx(outline["reach_mm"]), "mm")
+        assert found["outline-beyond-rim"] == (pytest.approx(outline["beyond_rim_deg"]), "deg")
+        assert said["outline-finding"] == coding.FINDINGS[outline["finding"]].value
+        assert said["pfirrmann"] == f"pfirrmann-{disk['pfirrmann']}"
+        assert ("outline-base" in found) == ("outline-side" in said) == (outline["focal"] is not None)
+
+
 def test_dsrdump_prints_every_disk_level_and_probability(report, read_study):
     done = subprocess.run([program("dsrdump"), "+Pc", "+Pl", str(report[0])], capture_output=True, text=True, check=True)
     assert not [line for line in done.stderr.splitlines() if line.startswith(("E:", "F:"))]

@@ -38,6 +38,7 @@ DISK_FLAGS = [
     "no_axial_slice",
     "axial_slice_tilted",
     "not_sure",
+    "outline_disagrees",
     "roi_outside_image",
     "no_view",
     "no_patient_space",

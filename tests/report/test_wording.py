@@ -122,6 +122,110 @@ def test_chinese_uses_the_terms_of_the_field(document):
     )
 
 
+FOCAL = {"extent_mm": 3.96, "base_mm": 12.34, "arc_deg": 41.0, "zone": "subarticular", "side": "left"}
+HERNIATED = {"finding": "herniation", "reach_mm": 4.14, "beyond_rim_deg": 62.0, "focal": FOCAL}
+
+
+def outline(finding, reach_mm, beyond_rim_deg):
+    return {"finding": finding, "reach_mm": reach_mm, "beyond_rim_deg": beyond_rim_deg, "focal": None}
+
+
+def facts(document, k, texts=EN):
+    return dict(wording(document, texts).disks[k].facts)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (outline("normal", -0.3, 0.0), "normal; within the rim all round"),
+        (outline("normal", 0.9, 0.0), "normal; up to 0.9 mm beyond the rim"),
+        (
+            outline("bulge", 3.2, 142.0),
+            "bulge; up to 3.2 mm beyond the rim, by more than 1.5 mm over 142° (39%) of the circumference",
+        ),
+        (outline("bulge", 3.2, 360.0), "bulge; up to 3.2 mm beyond the rim, by more than 1.5 mm all round"),
+    ],
+    ids=["within", "near", "beyond", "all round"],
+)
+def test_the_outline_is_said_with_its_reach_and_its_share_of_the_circumference(document, entry, said):
+    document["disks"][2]["outline"] = entry
+    assert facts(document, 2)["By the outline (machine)"] == said
+    assert "Focal part, by the outline" not in facts(document, 2)
+
+
+def test_a_focal_part_is_said_with_base_extent_zone_and_side(document):
+    document["disks"][3]["outline"] = HERNIATED
+    assert facts(document, 3)["Focal part, by the outline"] == "base 12.3 mm, extent 4.0 mm; subarticular zone, left"
+
+
+def test_the_outline_in_chinese(document):
+    document["disks"][3]["outline"] = HERNIATED
+    said = facts(document, 3, load_texts("zh"))
+    assert said["依轮廓（机器）"] == ("椎间盘突出；最多超出椎体边缘 4.1 mm，超出 1.5 mm 以上的范围为圆周的 62°（17%）")
+    assert said["局限性移位部分（依轮廓）"] == "基底宽 12.3 mm，突出距离 4.0 mm；关节突下区，左侧"
+
+
+def test_what_an_outline_is_worth_is_told_where_there_is_one(document):
+    assert not any("phantoms" in term for term in wording(document, EN).terms)
+    document["disks"][3]["outline"] = HERNIATED
+    assert "digital phantoms alone" in wording(document, EN).terms[-1]
+
+
+def test_an_outline_that_disagrees_is_told_beside_the_finding(document):
+    document["disks"][3] |= {"outline": outline("bulge", 3.2, 142.0), "flags": ["outline_disagrees"]}
+    (remark,) = wording(document, EN).disks[3].remarks
+    assert remark.startswith("By the definition, the outline that the machine sees")
+    (remark,) = wording(document, load_texts("zh")).disks[3].remarks
+    assert remark.startswith("机器在轴位图像上识别的轮廓")
+    assert sentence(document, 3).startswith("L4-L5: herniation (80%)")
+
+
+def test_grade_and_height_index_are_said_with_what_they_are_of(document):
+    document["disks"][0] |= {"pfirrmann": 3, "measurements": {"height_index": 0.314}}
+    said = facts(document, 0)
+    assert said["Pfirrmann grade (machine)"] == "3 of 5" and said["Height index"] == "31% of the body above"
+    said = facts(document, 0, load_texts("zh"))
+    assert said["Pfirrmann 分级（机器）"] == "3 级（共 5 级）" and said["高度指数"] == "为上位椎体高度的 31%"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"slip_share": 0.02, "slip_mm": 0.7}, "none measurable"),
+        ({"slip_share": 0.12, "slip_mm": 4.2}, "4.2 mm forward (12% of the body below)"),
+        ({"slip_share": -0.12, "slip_mm": -4.2}, "4.2 mm backward (12% of the body below)"),
+        ({"slip_share": 0.12}, "12% of the body below, forward"),
+        ({"slip_share": -0.12}, "12% of the body below, backward"),
+    ],
+)
+def test_a_slip_is_said_by_its_way_and_only_from_what_can_be_measured(document, values, said):
+    document["disks"][3]["measurements"] = values
+    assert facts(document, 3)["Slip of the body above"] == said
+
+
+def test_a_set_of_more_than_one_finding_is_said(document):
+    document["disks"][4]["prediction_set"] = ["normal", "bulge"]
+    assert facts(document, 4)["Not ruled out"] == "normal and bulge"
+    assert facts(document, 4, load_texts("zh"))["不能排除"] == "椎间盘正常、椎间盘膨出"
+    document["disks"][4]["prediction_set"] = ["bulge"]
+    assert "Not ruled out" not in facts(document, 4)
+
+
+def test_lordosis_is_said_in_whole_degrees(document):
+    document["measurements"] = {"lordosis_deg": 47.6}
+    assert wording(document, EN).measurements == ("Lordosis L1-S1: 48°.",)
+    assert wording(document, load_texts("zh")).measurements == ("腰椎前凸角 L1-S1：48°。",)
+
+
+def test_a_document_of_an_older_version_is_said_without_what_it_lacks(document):
+    for disk in document["disks"]:
+        for key in ("outline", "pfirrmann", "prediction_set", "measurements"):
+            disk.pop(key)
+    del document["measurements"]
+    assert wording(document, EN).measurements == ()
+    assert set(facts(document, 3)) == {"Height", "Axial slices", "Best axial slice"}
+
+
 @pytest.mark.parametrize(
     ("share", "words"), [(0.0, "<1%"), (0.0049, "<1%"), (0.0051, "1%"), (0.5, "50%"), (0.994, "99%"), (0.9951, ">99%")]
 )

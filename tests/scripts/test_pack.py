@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigWorkflow, ckpt_export, load, onnx_export, verify_metadata, verify_net_in_out
+from monai.bundle import ConfigWorkflow, ckpt_export, load, onnx_export, trt_export, verify_metadata, verify_net_in_out
 
 from bundle import __version__
 from bundle.weights import sha256_of
@@ -191,6 +191,24 @@ def test_onnx_computes_what_the_network_computes(packs, name, tmp_path):
     assert len(found) == len(expected)
     for a, b in zip(expected, found, strict=True):
         np.testing.assert_allclose(a.numpy(), b, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, so TensorRT is asked for")
+def test_trt_export_of_the_disk_network_lacks_nothing_but_a_gpu(packs, tmp_path):
+    """MONAI parses the configs, builds the network, loads the weights and then asks for a GPU."""
+    folder = packs / DISKS
+    with pytest.raises(Exception, match="Cannot find any GPU devices"):
+        trt_export(
+            net_id="network_def",
+            filepath=str(tmp_path / "trt.ts"),
+            ckpt_file=str(folder / "models" / "model.pt"),
+            meta_file=str(folder / "configs" / "metadata.json"),
+            config_file=config(folder, "inference"),
+            precision="fp16",
+            dynamic_batchsize=[1, 5, 16],
+            use_trace=True,
+            bundle_root=str(folder),
+        )
 
 
 def test_a_pack_runs_alone_as_its_readme_says(packs, tmp_path, data):

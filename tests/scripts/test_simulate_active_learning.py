@@ -18,7 +18,7 @@ def cases():
     return Cases(features, labels, np.repeat(np.arange(40), 3))
 
 
-@pytest.mark.parametrize("strategy", ["uncertain", "random"])
+@pytest.mark.parametrize("strategy", ["uncertain", "herniations", "random"])
 def test_a_run_can_be_repeated_and_starts_alike_for_each_strategy(cases, strategy):
     sizes = np.arange(4, 12)
     first = run(cases, strategy, 3, sizes, 0.5)
@@ -39,8 +39,12 @@ def test_the_summary_says_with_how_many_the_final_accuracy_is_reached(tmp_path):
         "uncertain": np.array([[0.5, 0.6, 0.7, 0.7, 0.7]] * 2),
     }
     result = summary(sizes, curves)
-    assert (result["final_random"], result["patients_needed"], result["share_needed"]) == (0.7, 6, 0.75)
+    assert (result["final_random"], result["patients_needed"], result["share_needed"]) == (
+        0.7,
+        {"uncertain": 6},
+        {"uncertain": 0.75},
+    )
     never = summary(sizes, {**curves, "uncertain": curves["uncertain"] - 0.2})
-    assert never["patients_needed"] is None
+    assert never["patients_needed"] == {"uncertain": None}
     draw(tmp_path / "curves.png", sizes, curves, never)
     assert (tmp_path / "curves.png").stat().st_size > 5000

@@ -65,6 +65,18 @@ def test_body_with_one_unknown_corner_takes_no_part_in_the_corners_loss():
     assert found["box_regression"] > 0
 
 
+def test_bodies_without_a_name_teach_neither_a_name_nor_the_background():
+    nameless = target()
+    nameless["labels"] = torch.full_like(nameless["labels"], -1)
+    detector = make_detector().train()
+    found = detector([image()], [nameless])
+    assert found["box_regression"] > 0
+    found["classification"].backward()
+    matched = detector.compute_anchor_matched_idxs(detector.anchors, [target()], [144, 36, 9])[0]
+    assert (detector._of_known_name([nameless], [matched])[0] >= 0).sum() == 0 < (matched >= 0).sum()
+    assert torch.equal(detector._of_known_name([target()], [matched])[0], matched)
+
+
 def test_unknown_corners_leave_the_gradients_finite():
     detector = make_detector().train()
     total_loss(detector([image()], [target(BOXES, torch.full_like(CORNERS, float("nan")))])).backward()

@@ -140,3 +140,13 @@ def test_reset_forgets_all_images():
     metric.update(([bodies(LUMBAR)], [bodies(LUMBAR)]))
     metric.reset()
     assert metric.compute() == {}
+
+
+def test_figures_by_contrast_count_the_images_of_that_contrast():
+    right, wrong = bodies(LUMBAR), without(LUMBAR, "L3")
+    found = measured(
+        (right, {**bodies(LUMBAR), "contrast": "T2"}), (wrong, {**bodies(LUMBAR), "contrast": "T1"}),
+        (right, {**bodies(LUMBAR), "contrast": "T1"}),
+    )  # fmt: skip
+    assert (found["named_T2"], found["named_T1"]) == (1, pytest.approx(11 / 12))
+    assert (found["images_named_T2"], found["images_named_T1"]) == (1, 0.5)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bundle.phantom.rim import DIRECTIONS_DEG, Rim, arcs_above, degrees_above, value_at
+from bundle.geometry.rim import DIRECTIONS_DEG, Rim, arcs_above, degrees_above, value_at
 
 
 def tent(center_deg: float, half_deg: float) -> np.ndarray:

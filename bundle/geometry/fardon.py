@@ -5,7 +5,7 @@ less a herniation; a herniation is a protrusion where its base is wider than the
 extrusion where any extent of that tissue is wider than its base in the same plane, or where a piece has lost its connection
 (sequestration). What the text leaves open is set here by hand:
 
-- Angles are seen from the disk's centre (bundle.phantom.rim.Rim). Arcs that are apart add up.
+- Angles are seen from the disk's centre (bundle.geometry.rim.Rim). Arcs that are apart add up.
 - Tissue counts as beyond the rim from BEYOND_RIM_MM on.
 - A herniation may sit on a circumferential bulge: where more than half of the circumference lies beyond the rim, the level
   that half of it exceeds takes the place of the rim, and what rises above that by BEYOND_RIM_MM over less than 90 degrees is
@@ -23,8 +23,8 @@ from math import erf
 
 import numpy as np
 
-from bundle.geometry import FINDINGS
-from bundle.phantom.rim import Rim, arcs_above, degrees_above, value_at
+from bundle.geometry.rim import Rim, arcs_above, degrees_above, value_at
+from bundle.geometry.spine import FINDINGS
 
 #: Tissue beyond the rim by less than this is not called anything (readers differ below it).
 BEYOND_RIM_MM = 1.5
@@ -183,6 +183,32 @@ def classify(measures: Measures, has_fragments: bool = False) -> str:
 def finding_of(kind: str) -> str:
     """The class of the reading: normal, bulge or herniation."""
     return "herniation" if kind in ("protrusion", "extrusion") else kind
+
+
+def zone_of(tip_left_mm: float, direction_deg: float, sac_half_width_mm: float) -> str:
+    """Zone of a herniation's tip: central, subarticular, foraminal or extraforaminal; anterior in the disk's front half.
+
+    Fardon's borders are the facets' medial edges and the pedicles' medial and lateral borders; here they lie at 0.6 of the
+    sac's half width, 1 mm and 10 mm beside the sac.
+
+    Args:
+        tip_left_mm: the tip's distance to the left of the disk's middle.
+        direction_deg: of the tip, 0 back.
+        sac_half_width_mm: half width of the thecal sac.
+    """
+    if abs(direction_deg) > 90:
+        return "anterior"
+    borders = {
+        "central": 0.6 * sac_half_width_mm,
+        "subarticular": sac_half_width_mm + 1,
+        "foraminal": sac_half_width_mm + 10,
+    }
+    return next((zone for zone, border in borders.items() if abs(tip_left_mm) <= border), "extraforaminal")
+
+
+def side_of(tip_left_mm: float) -> str:
+    """Side of a herniation's tip: left, right (the patient's) or, within 2 mm, middle."""
+    return "middle" if abs(tip_left_mm) <= 2 else "left" if tip_left_mm > 0 else "right"
 
 
 def soft_label(excess_mm: np.ndarray, has_fragments: bool = False) -> np.ndarray:

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bundle.phantom.fardon import BEYOND_RIM_MM, Fragment, classify, finding_of, measure, soft_label
-from bundle.phantom.rim import DIRECTIONS_DEG, Rim
+from bundle.geometry.fardon import BEYOND_RIM_MM, Fragment, classify, finding_of, measure, soft_label
+from bundle.geometry.rim import DIRECTIONS_DEG, Rim
 
 RIM = Rim(np.full(360, 18.0), 8.0)  # a round disk, so that every length is easy to reckon
 FLAT = np.zeros(360)

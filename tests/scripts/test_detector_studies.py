@@ -1,0 +1,27 @@
+"""Whole series of digital patients, without DICOM in between."""
+
+import numpy as np
+
+from bundle.geometry import Stack
+from scripts.detector_studies import phantom_series
+
+
+def test_series_come_from_each_maker_in_turn_with_the_patient_s_truth():
+    found = list(phantom_series(2, 5, max_px=48))
+    assert [maker for maker, *_ in found] == ["siemens", "ge"]
+    for _, spine, series in found:
+        planes = [image.plane for image in series.images]
+        steps = np.diff(Stack(tuple(planes)).positions_mm)
+        assert np.all(steps > 0) or np.all(steps < 0)
+        assert all(image.load_pixels().shape == image.shape for image in series.images)
+        middle = series.images[len(series.images) // 2]
+        body = spine.body("L3").center_lps_mm
+        assert bool(middle.plane.contains_px(middle.plane.to_pixel(body)))
+        # Each image holds its own pixels, from the patient's right to left.
+        assert planes[0].to_patient(np.zeros(2))[0] < planes[-1].to_patient(np.zeros(2))[0]
+        assert not np.array_equal(series.images[0].load_pixels(), middle.load_pixels())
+
+
+def test_transitional_patients_are_transitional():
+    ((_, spine, _),) = phantom_series(1, 5, transition="sacralised L5", max_px=32)
+    assert spine.transition == "sacralised L5"
