@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from bundle.disks.types import DiskOutline, DiskReading
 from bundle.disks.views import VIEWS, stack_views
 from bundle.geometry import FINDINGS
 from bundle.weights import load_weights
+
+#: Ways to see a disk, each of which may have its own calibration.
+_SEEN = (*VIEWS, "both")
 
 
 class DiskClassifier:
@@ -31,7 +34,8 @@ class DiskClassifier:
         offsets: added to the logits of FINDINGS after that: calibration to the shares of the classes; None for none.
         set_threshold: findings at least as probable as this make up the set that holds the right one with the coverage for
             which the threshold was fitted (bundle.disks.conformal). A disk whose set holds more than one is flagged
-            ``not_sure``; its finding stands. None for no sets.
+            ``not_sure``; its finding stands. One for all disks, or one for each way to see a disk: ``axial``, ``sagittal``
+            or ``both``. None for no sets.
         unsure_below: a disk whose best probability is lower is flagged ``not_sure`` too.
 
     A disk whose outline in the axial view is another finding by the definition is flagged ``outline_disagrees``.
@@ -41,11 +45,11 @@ class DiskClassifier:
         self,
         network: nn.Module,
         weights: str | Path,
-        size_px: int = 128,
+        size_px: int = 96,
         device: str | torch.device = "cpu",
         temperature: float = 1.0,
         offsets: Sequence[float] | None = None,
-        set_threshold: float | None = None,
+        set_threshold: float | Mapping[str, float] | None = None,
         unsure_below: float = 0.5,
     ) -> None:
         self.network = network
@@ -54,7 +58,11 @@ class DiskClassifier:
         self.device = torch.device(device)
         self.temperature = float(temperature)
         self.offsets = torch.tensor([0.0] * len(FINDINGS) if offsets is None else [float(v) for v in offsets])
-        self.set_threshold = None if set_threshold is None else float(set_threshold)
+        self.set_thresholds: dict[str, float | None] = (
+            {seen: float(set_threshold[seen]) for seen in _SEEN}
+            if isinstance(set_threshold, Mapping)
+            else dict.fromkeys(_SEEN, None if set_threshold is None else float(set_threshold))
+        )
         self.unsure_below = float(unsure_below)
         self._loaded = False
 
@@ -113,8 +121,10 @@ class DiskClassifier:
         probabilities = shares.double().numpy()
         best = int(probabilities.argmax())
         prediction_set: tuple[str, ...] = ()
-        if self.set_threshold is not None:
-            inside = prediction_sets(probabilities[None], self.set_threshold)[0]
+        views = tuple(view for view in VIEWS if getattr(reading, view) is not None)
+        threshold = self.set_thresholds["both" if len(views) > 1 else views[0]]
+        if threshold is not None:
+            inside = prediction_sets(probabilities[None], threshold)[0]
             prediction_set = tuple(name for name, there in zip(FINDINGS, inside, strict=True) if there)
         unsure = probabilities[best] < self.unsure_below or len(prediction_set) > 1
         definition = None if outline is None else by_definition(outline)
@@ -124,7 +134,7 @@ class DiskClassifier:
             reading,
             probabilities=dict(zip(FINDINGS, probabilities.tolist(), strict=True)),
             finding=FINDINGS[best],
-            views=tuple(view for view in VIEWS if getattr(reading, view) is not None),
+            views=views,
             flags=(*reading.flags, *flags),
             prediction_set=prediction_set,
             uncertainty=float(uncertainty(probabilities[None])[0]),

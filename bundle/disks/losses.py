@@ -22,7 +22,8 @@ class DiskLoss(nn.Module):
             that the network learns what speaks for a class however rare it is; None for none.
         flags: weight of the two flags' binary cross-entropy.
         pfirrmann: weight of the grade's cross-entropy.
-        lengths: weight of the lengths' smooth L1 distance.
+        lengths: weight of the lengths' smooth L1 distance: one for all, or one for each of LENGTHS.
+        length_beta: centimetres below which that distance is a square.
     """
 
     def __init__(
@@ -32,12 +33,16 @@ class DiskLoss(nn.Module):
         prior: Sequence[float] | None = None,
         flags: float = 0.0,
         pfirrmann: float = 0.0,
-        lengths: float = 0.0,
+        lengths: float | Mapping[str, float] = 0.0,
+        length_beta: float = 0.02,
     ) -> None:
         super().__init__()
         self.smoothing, self.ordinal = float(smoothing), float(ordinal)
         self.adjustment = None if prior is None else torch.log(torch.tensor([float(p) for p in prior]))
-        self.weights = {"flags": float(flags), "pfirrmann": float(pfirrmann), "lengths": float(lengths)}
+        self.length_beta = float(length_beta)
+        self.weights = {"flags": float(flags), "pfirrmann": float(pfirrmann)}
+        given = lengths if isinstance(lengths, Mapping) else dict.fromkeys(LENGTHS, lengths)
+        self.lengths = {name: float(weight) for name, weight in given.items() if float(weight)}
 
     def forward(self, outputs: Tensor, cases: Mapping[str, Tensor]) -> Tensor:
         """The loss of a batch: outputs (B, channels) and the cases' targets, see bundle.disks.outputs."""
@@ -53,9 +58,9 @@ class DiskLoss(nn.Module):
                 loss = loss + self.weights["pfirrmann"] * functional.cross_entropy(
                     parts["pfirrmann"], grade - 1, ignore_index=-1
                 )
-        if self.weights["lengths"] and "rim" in parts:
-            lengths = [_masked(functional.smooth_l1_loss, parts[n], cases[n] / MM_PER_UNIT, beta=0.1) for n in LENGTHS]
-            loss = loss + self.weights["lengths"] * torch.stack(lengths).sum()
+        for name, weight in self.lengths.items() if "rim" in parts else ():
+            target = cases[name] / MM_PER_UNIT
+            loss = loss + weight * _masked(functional.smooth_l1_loss, parts[name], target, beta=self.length_beta)
         return loss
 
     def _finding(self, logits: Tensor, readers: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class RoiCropper:
 
     The square lies in the slice's own plane, turned with the patient and not with the array. Its centre is on the middle
     line, a little before the disk's back edge: a disk is about 35 mm deep and 50 mm wide, the canal behind it up to 20 mm
-    deep, so 72 mm hold the whole disk, the canal and both foramina.
+    deep, so 60 mm hold the whole disk, the canal and both foramina.
 
     Args:
         side_mm: of the square.
@@ -29,8 +29,8 @@ class RoiCropper:
 
     def __init__(
         self,
-        side_mm: float = 72.0,
-        size_px: int = 128,
+        side_mm: float = 60.0,
+        size_px: int = 96,
         center_before_back_mm: float = 10.0,
         slices: int = 3,
         outside: float = 0.0,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import MapTransform, Randomizable
+from monai.transforms import MapTransform, Randomizable, Transform
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,7 +49,7 @@ class StackViewsd(MapTransform):
         keep: the views that are used at all; the others count as missing.
     """
 
-    def __init__(self, size_px: int = 128, keep: Sequence[str] = VIEWS) -> None:
+    def __init__(self, size_px: int = 96, keep: Sequence[str] = VIEWS) -> None:
         MapTransform.__init__(self, list(VIEWS), allow_missing_keys=True)
         self.size_px = int(size_px)
         self.keep = tuple(keep)
@@ -118,4 +118,61 @@ class RandChooseViewsd(MapTransform, Randomizable):
         if "sagittal" in item and self.R.random() < self.single:
             middle = len(item["sagittal"]) // 2
             item["sagittal"] = item["sagittal"][middle : middle + 1]
+        return item
+
+
+class RandMirrorPatientd(Randomizable, Transform):
+    """Takes the patient's mirror image at random: left is right in both views and in the outline.
+
+    The class is the same. Only the great vessels and the spinal cord's end tell a body from its mirror image there.
+
+    Args:
+        prob: chance of the mirror image.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = float(prob)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item, or its mirror image."""
+        item = dict(data)
+        if self.R.random() >= self.prob:
+            return item
+        for name, axis in (("axial", -1), ("sagittal", 0)):  # columns and slices run to the patient's left
+            if name in item:
+                item[name] = torch.flip(torch.as_tensor(item[name]), [axis])
+        for name in ("rim", "excess"):  # the direction of -180 degrees is its own mirror image
+            if name in item:
+                item[name] = torch.roll(torch.flip(item[name], [0]), 1)
+        for name, place in (("center", 0), ("measures", 3)):
+            if name in item:
+                item[name] = item[name].clone()
+                item[name][place] *= -1
+        return item
+
+
+class RandCropAxiald(Randomizable, Transform):
+    """Cuts the axial ROI out of what was rendered around it, at a random place; the disk's ``center`` moves with it.
+
+    Args:
+        size_px: side of what is cut out.
+        shift_px: farthest distance from the middle along each side.
+        spacing_mm: of the pixels.
+    """
+
+    def __init__(self, size_px: int, shift_px: int, spacing_mm: float) -> None:
+        self.size_px, self.shift_px, self.spacing_mm = int(size_px), int(shift_px), float(spacing_mm)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with another ``axial`` and ``center``."""
+        item = dict(data)
+        if "axial" not in item:
+            return item
+        spare = (item["axial"].shape[-1] - self.size_px) // 2
+        most = min(self.shift_px, spare)
+        rows, columns = (int(self.R.randint(-most, most + 1)) for _ in range(2))
+        top, left = spare + rows, spare + columns
+        item["axial"] = item["axial"][..., top : top + self.size_px, left : left + self.size_px]
+        if "center" in item:
+            item["center"] = item["center"] - self.spacing_mm * torch.tensor([columns, rows], dtype=torch.float32)
         return item

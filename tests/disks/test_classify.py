@@ -70,7 +70,7 @@ def test_views_tell_what_was_judged(weights):
     readings = [
         DiskReading("a", axial=roi(1.0)),
         DiskReading("b", sagittal=roi(1.0)),
-        DiskReading("c", axial=roi(1.0), sagittal=roi(1.0)),
+        DiskReading("c", axial=roi(1.0), sagittal=roi(1.2)),
     ]
     assert [d.views for d in classifier(weights)(readings)] == [("axial",), ("sagittal",), ("axial", "sagittal")]
 
@@ -197,3 +197,15 @@ def test_offsets_shift_the_classes_after_the_temperature(full):
 def test_a_network_of_three_logits_gives_nothing_else(weights):
     (judged,) = classifier(weights)([DiskReading("a", axial=roi(1.0), sagittal=roi(3.0))])
     assert judged.pfirrmann is judged.outline is None and judged.prediction_set == ()
+
+
+def test_each_way_to_see_a_disk_can_have_its_own_threshold(weights):
+    readings = [
+        DiskReading("a", axial=roi(1.0)),
+        DiskReading("b", sagittal=roi(1.0)),
+        DiskReading("c", axial=roi(1.0), sagittal=roi(1.2)),
+    ]
+    judged = classifier(weights, set_threshold={"axial": 0.0, "sagittal": 0.99, "both": 0.15})(readings)
+    assert [len(disk.prediction_set) for disk in judged] == [3, 1, 3]
+    judged = classifier(weights, set_threshold={"axial": 0.99, "sagittal": 0.0, "both": 0.42})(readings)
+    assert [len(disk.prediction_set) for disk in judged] == [1, 3, 1]

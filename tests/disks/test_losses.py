@@ -73,3 +73,12 @@ def test_millimetres_of_the_data_are_the_networks_centimetres():
     right = outputs([0])
     split_outputs(right)["rim"][:] = 2.0
     assert loss(right, cases([0], rim=torch.full((1, 24), 20.0))) == pytest.approx(float(DiskLoss()(right, cases([0]))))
+
+
+def test_each_length_can_have_a_weight_of_its_own():
+    wrong = cases([0], rim=torch.full((1, 24), 20.0), excess=torch.full((1, 24), 2.0))
+    found = outputs([0]).requires_grad_()
+    DiskLoss(lengths={"excess": 3.0, "rim": 0.0})(found, wrong).backward()
+    parts = split_outputs(found.grad)
+    assert parts["rim"].abs().sum() == 0
+    assert parts["excess"].abs().sum() > 0

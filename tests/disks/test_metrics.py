@@ -93,3 +93,25 @@ def test_recall_of_each_class_is_the_share_of_its_disks_that_were_called_so():
     scores.update((logits, {"label": label, "level": torch.zeros(6).long(), "patient": torch.arange(6)}))
     found = scores.compute()
     assert (found["recall_normal"], found["recall_bulge"], found["recall_herniation"]) == (0.5, 1.0, 0.0)
+
+
+def test_probabilities_are_calibrated_before_they_are_measured():
+    sure = torch.full((200, 3), -3.0).scatter(1, JUDGED[:, None], 3.0)  # three in four are right
+    figures = {}
+    for temperature in (1.0, 3.35):
+        scores = DiskMetrics(temperature=temperature)
+        scores.update((sure, cases()))
+        figures[temperature] = scores.compute()
+    assert figures[1.0]["ece"] == pytest.approx(1 / (1 + 2 * np.exp(-6)) - 0.75, abs=1e-6)
+    assert figures[3.35]["ece"] < 0.01
+    assert figures[1.0]["accuracy"] == figures[3.35]["accuracy"]
+    assert "coverage" not in figures[1.0]
+
+
+def test_sets_are_measured_where_there_is_a_threshold():
+    logits = torch.nn.functional.one_hot(LABEL, 3).float()  # 0.58 for the right one, 0.21 for the others
+    for threshold, size in ((0.3, 1.0), (0.2, 3.0)):
+        scores = DiskMetrics(set_threshold=threshold)
+        scores.update((logits, cases()))
+        found = scores.compute()
+        assert (found["coverage"], found["set_size"]) == (1.0, size)

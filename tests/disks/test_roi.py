@@ -69,7 +69,7 @@ def test_sagittal_columns_run_to_the_back_and_rows_to_the_feet():
 def test_square_lies_in_the_slices_own_plane():
     plane = axial_plane(4.0, tilt_deg=17.0)
     square = RoiCropper().axial_square(flat_disk(tilt_deg=9.0), plane)
-    corners = square.to_patient([[0, 0], [127, 0], [0, 127], [127, 127]])
+    corners = square.to_patient([[0, 0], [95, 0], [0, 95], [95, 95]])
     assert plane.signed_distance_mm(corners) == pytest.approx(0, abs=1e-9)
 
 
@@ -125,7 +125,7 @@ def test_sagittal_pixels_do_not_depend_on_how_the_arrays_are_stored(order):
 def test_point_of_the_roi_maps_back_to_the_patient():
     series = stack_of((0.0,), lambda x, y, z: 50 + 2 * x - 3 * y, tilt_deg=20.0)
     roi = RoiCropper(slices=1).axial(flat_disk(tilt_deg=15.0), series, series.images[0])
-    for column, row in ((20, 30), (64, 64), (100, 45)):
+    for column, row in ((20, 30), (48, 48), (80, 45)):
         x, y, _ = roi.plane.to_patient([column, row])
         assert roi.pixels[0, row, column] == pytest.approx(50 + 2 * x - 3 * y, abs=1e-3)
 
@@ -161,8 +161,8 @@ def test_patients_left_is_on_the_right_of_the_axial_roi(herniated, order):
     change = np.clip(cropped[1] - cropped[0], 0, None)
     rows, columns = np.indices(change.shape)
     assert change.sum() > 50
-    assert np.average(columns, weights=change) > 64 + 10  # the patient's left
-    assert np.average(rows, weights=change) > 64  # the back
+    assert np.average(columns, weights=change) > 48 + 10  # the patient's left
+    assert np.average(rows, weights=change) > 48  # the back
 
 
 # ---- which slices ------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_axial_roi_has_the_best_slice_in_the_middle_and_its_neighbours_beside_it
     series = series_of([blank(f"z{z}", axial_plane(z)) for z in (8, 4, 0, -4)], stacks=[(0, 1, 2, 3)])
     roi = RoiCropper().axial(DISK, series, series.images[1])
     assert names(roi) == ["z8", "z4", "z0"]
-    assert roi.pixels.shape == (3, 128, 128)
+    assert roi.pixels.shape == (3, 96, 96)
     assert roi.pixels.dtype == np.float32
     assert roi.plane.center_lps_mm[2] == pytest.approx(4.0)
 
@@ -214,7 +214,7 @@ def test_plain_image_is_cut_on_the_plane_that_it_is_given():
     cropper = RoiCropper()
     square = cropper.sagittal_square(DISK, plane)
     roi = cropper.cut(image, plane, square)
-    assert roi.pixels.shape == (3, 128, 128)
+    assert roi.pixels.shape == (3, 96, 96)
     assert roi.pixels[0, 40, 64] == pytest.approx(200 + square.to_patient([64, 40])[2], abs=1e-3)
 
 

@@ -130,7 +130,7 @@ def test_a_point_of_the_square_maps_back_to_the_patient(tilt_deg):
     spot = plane.to_patient([95.0, 88.0])
     item = {"axial": meta_tensor(bright_spot(plane, spot), plane), "disk": disk}
     cut = CropDiskRoid("axial", "axial")(item)["axial"]
-    assert cut.shape == (1, 128, 128)
+    assert cut.shape == (1, 96, 96)
     assert np.linalg.norm(brightest_lps(cut) - spot) < 0.6
 
 
@@ -151,7 +151,7 @@ def test_the_affine_of_a_whole_roi_is_that_of_its_best_slice(straight):
     item = steps(straight, GuessScaled(), LocateDisksd(), MatchSlicesd(), CropRoisd())
     roi = item["readings"][1].axial
     tensor = as_meta_tensor(roi)
-    assert tensor.shape == (3, 128, 128)
+    assert tensor.shape == (3, 96, 96)
     np.testing.assert_allclose(
         (np.asarray(tensor.affine) @ [10, 20, 0, 1])[:3] * [-1, -1, 1], roi.plane.to_patient([20, 10]), atol=1e-9
     )

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from bundle.disks.views import RandChooseViewsd, RandWindowd, StackViewsd, scaled, stack_views
+from bundle.disks.views import (
+    RandChooseViewsd,
+    RandCropAxiald,
+    RandMirrorPatientd,
+    RandWindowd,
+    StackViewsd,
+    scaled,
+    stack_views,
+)
 
 
 def ramp(low: float, high: float, size: int = 16) -> np.ndarray:
@@ -130,3 +138,63 @@ def test_a_window_cuts_off_the_dark_and_the_bright_end():
     assert (window.min(), window.max()) == (0, 1)
     assert float((window == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
     assert float((window == 1).float().mean()) == pytest.approx(0.1, abs=0.01)
+
+
+def drawn_outline(item, spacing_mm: float = 1.0) -> np.ndarray:
+    """What lies within the outline of an item's targets, on the pixels of its axial view."""
+    size = item["axial"].shape[-1]
+    axis = (np.arange(size) - (size - 1) / 2) * spacing_mm
+    left, back = np.meshgrid(axis - float(item["center"][0]), axis - float(item["center"][1]))
+    direction = np.degrees(np.arctan2(left, back))
+    outline = (item["rim"] + item["excess"]).numpy()
+    return np.hypot(left, back) <= np.interp(direction, np.arange(-180, 181, 15), np.append(outline, outline[0]))
+
+
+def lopsided_disk(size: int = 80):
+    excess = torch.zeros(24)
+    excess[14:16] = 6.0  # back and left
+    item = {"rim": torch.full((24,), 20.0), "excess": excess, "center": torch.tensor([3.0, -4.0]), "label": 2}
+    item["measures"] = torch.tensor([6.0, 9.0, 1.0, 12.0])
+    item["axial"] = torch.zeros(3, size, size)
+    item["sagittal"] = torch.arange(3.0)[:, None, None].expand(3, 4, 4)
+    item["axial"][1] = torch.from_numpy(drawn_outline(item).astype(np.float32))
+    return item
+
+
+def test_the_mirror_image_has_its_outline_mirrored_too():
+    item = lopsided_disk()
+    mirrored = RandMirrorPatientd(prob=1.0)(item)
+    assert not torch.equal(mirrored["axial"], item["axial"])
+    assert np.array_equal(drawn_outline(mirrored), mirrored["axial"][1].numpy() > 0)
+    assert mirrored["measures"].tolist() == [6.0, 9.0, 1.0, -12.0]
+    assert mirrored["sagittal"][:, 0, 0].tolist() == [2.0, 1.0, 0.0]
+
+
+def test_the_mirror_image_of_the_mirror_image_is_the_patient():
+    item, mirror = lopsided_disk(), RandMirrorPatientd(prob=1.0)
+    twice = mirror(mirror(item))
+    assert all(torch.equal(torch.as_tensor(twice[name]), torch.as_tensor(item[name])) for name in item)
+
+
+def test_without_an_outline_the_picture_alone_is_mirrored():
+    mirrored = RandMirrorPatientd(prob=1.0)({"sagittal": torch.arange(1.0)[:, None, None], "label": 0})
+    assert set(mirrored) == {"sagittal", "label"}
+
+
+def test_the_centre_moves_with_the_place_that_is_cut_out():
+    crop = RandCropAxiald(size_px=64, shift_px=6, spacing_mm=1.0)
+    crop.set_random_state(4)
+    item = lopsided_disk()
+    places = set()
+    for _ in range(6):
+        cut = crop(item)
+        assert cut["axial"].shape == (3, 64, 64)
+        assert np.array_equal(drawn_outline(cut), cut["axial"][1].numpy() > 0)
+        places.add(tuple(cut["center"].tolist()))
+    assert len(places) > 3
+    assert all(abs(x - 3) <= 6 and abs(y + 4) <= 6 for x, y in places)
+
+
+def test_what_is_no_larger_than_the_roi_stays_where_it_is():
+    item = lopsided_disk()
+    assert torch.equal(RandCropAxiald(80, 5, 1.0)(item)["axial"], item["axial"])

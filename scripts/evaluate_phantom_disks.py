@@ -1,0 +1,123 @@
+"""The paper's table on phantoms: accuracy by level for each view alone and for both, beside what no classifier can pass.
+
+python -m scripts.render_rois --output runs/phantom_test.npz --patients 200 --seed 7000000 --margin 1
+python -m scripts.evaluate_phantom_disks --rois runs/phantom_test.npz --output_dir runs/phantom_test
+
+Two truths: the word of one reader, drawn from the shares of readers, who differ near the borders of the definitions; and the
+class by the definition. Whoever knew the shares exactly and called each disk what most readers call it would still miss the
+one reader's word as often as the column ``ceiling`` says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fire
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from bundle.datasets.rois import SavedRois
+from bundle.disks.assess import Figure, assess
+from bundle.disks.conformal import calibrated, prediction_sets
+from bundle.disks.outputs import split_outputs
+from bundle.geometry import DISK_LEVELS
+from bundle.weights import load_weights
+from bundle.whole_file import whole_file
+
+#: Columns of the table, and the views that each of them sees.
+VIEWS: Mapping[str, tuple[str, ...]] = {
+    "axial alone": ("axial",),
+    "sagittal alone": ("sagittal",),
+    "both views": ("axial", "sagittal"),
+}
+_LEVELS = [f"accuracy_{level}" for level in DISK_LEVELS]
+_ROWS = {
+    "reader": [
+        *_LEVELS, "accuracy", "balanced_accuracy", "kappa", "sensitivity_normal", "sensitivity_bulge",
+        "sensitivity_herniation", "ece", "coverage", "set_size",
+    ],
+    "definition": [*_LEVELS, "accuracy", "kappa"],
+}  # fmt: skip
+
+
+def main(
+    rois: str,
+    output_dir: str,
+    weights: str = "models/disks.pt",
+    config: str | Sequence[str] = ("configs/train_disks.yaml", "configs/evaluate_disks.yaml"),
+    seed: int = 0,
+) -> None:
+    """Write ``figures.json`` and ``figures.md``, and print the table.
+
+    Args:
+        rois: file of scripts.render_rois, of patients that training has not seen.
+        output_dir: of what is written.
+        weights: of the classifier.
+        config: with ``network_def``, ``preprocessing`` and the calibration.
+        seed: of the readers' words.
+    """
+    data = SavedRois(rois)
+    figures: dict[str, dict[str, dict[str, Figure]]] = {name: {} for name in _ROWS}
+    for column, views in VIEWS.items():
+        probabilities, threshold = judge(data, views, weights, config)
+        for truth, label in truths(data.arrays, seed).items():
+            cases = {**data.arrays, "label": label}
+            figures[truth][column] = assess(probabilities, cases, prediction_sets(probabilities, threshold))
+    shares = data.arrays["readers"].astype(np.float64)
+    figures["reader"]["ceiling"] = assess(shares, {**data.arrays, "label": truths(data.arrays, seed)["reader"]})
+    table = markdown(figures, len(data), len(set(data.arrays["patient"].tolist())))
+    for name, text in (("figures.json", json.dumps(figures, indent=1) + "\n"), ("figures.md", table)):
+        with whole_file(Path(output_dir) / name) as part:
+            part.write_text(text)
+    print(table)
+
+
+def truths(arrays: Mapping[str, NDArray], seed: int) -> dict[str, NDArray[np.int64]]:
+    """``reader``: the word of one reader for each disk; ``definition``: the class by the rule."""
+    bounds = arrays["readers"].astype(np.float64).cumsum(1)
+    drawn = np.random.default_rng(seed).random(len(bounds)) * bounds[:, -1]
+    return {"reader": (drawn[:, None] > bounds).sum(1), "definition": arrays["label"].astype(np.int64)}
+
+
+def judge(
+    data: SavedRois, views: Sequence[str], weights: str | Path, config: str | Sequence[str]
+) -> tuple[NDArray[np.float64], float]:
+    """((N, 3) calibrated probabilities of the disks by some of their views, threshold of the sets)."""
+    parser = ConfigParser()
+    parser.read_config(config)
+    parser["keep_views"] = list(views)
+    prepare = parser.get_parsed_content("preprocessing")
+    network = load_weights(parser.get_parsed_content("network_def"), weights).eval()
+    rows: list[Any] = []
+    with torch.inference_mode():
+        for places in tqdm(DataLoader(range(len(data)), batch_size=32), unit="batch", desc=" and ".join(views)):  # type: ignore[arg-type]
+            images = [torch.as_tensor(prepare(data[int(k)])["image"]) for k in places]
+            rows.append(split_outputs(network(torch.stack(images)).float())["findings"].numpy())
+    logits = np.concatenate(rows)
+    return calibrated(logits, float(parser["temperature"])), float(parser.get_parsed_content("set_threshold"))
+
+
+def markdown(figures: Mapping[str, Mapping[str, Mapping[str, Figure]]], disks: int, patients: int) -> str:
+    """A row a figure, in percent where it is a share."""
+    columns = [*VIEWS, "ceiling"]
+    lines = [f"| {disks} disks of {patients} patients | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
+    for truth, names in _ROWS.items():
+        for name in names:
+            cells = [_cell(figures[truth].get(column, {}).get(name)) for column in columns]
+            lines.append(f"| {name.replace('_', ' ')}, {truth} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figure: Figure | None) -> str:
+    return "" if figure is None else "{:.3f} [{:.3f}, {:.3f}]".format(*figure)
+
+
+if __name__ == "__main__":
+    fire.Fire(main)
