@@ -41,9 +41,13 @@ def test_all_six_vertebrae_are_within_5_mm_of_the_truth(reading):
 
 def test_every_axial_slice_goes_to_its_disk(reading):
     report, truth, _, _ = reading
-    expected = {s["sop_instance_uid"]: s["level"] for s in truth["axial_slices"]}
-    assert {s["sop_instance_uid"]: s["level"] for s in report["axial_slices"]} == expected
-    assert {"L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", None} == set(expected.values())
+    found = {s["sop_instance_uid"]: s["level"] for s in report["axial_slices"]}
+    assert len(found) == len(truth["axial_slices"])
+    for known in truth["axial_slices"]:
+        # A slice that passes nearer than a millimetre to a disk's border may lie on either side of it, but in no other disk.
+        allowed = {known["level"]} if known["margin_mm"] >= 1 else {known["level"], None}
+        assert found[known["sop_instance_uid"]] in allowed
+    assert {"L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", None} == set(found.values())
 
 
 def test_five_disks_are_judged_from_both_views(reading):

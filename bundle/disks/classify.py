@@ -58,8 +58,11 @@ class DiskClassifier:
         self.device = torch.device(device)
         self.temperature = float(temperature)
         self.offsets = torch.tensor([0.0] * len(FINDINGS) if offsets is None else [float(v) for v in offsets])
-        given = set_threshold if isinstance(set_threshold, Mapping) else dict.fromkeys(_SEEN, set_threshold)
-        self.set_thresholds = {seen: None if given[seen] is None else float(given[seen]) for seen in _SEEN}
+        self.set_thresholds: dict[str, float | None] = (
+            {seen: float(set_threshold[seen]) for seen in _SEEN}
+            if isinstance(set_threshold, Mapping)
+            else dict.fromkeys(_SEEN, None if set_threshold is None else float(set_threshold))
+        )
         self.unsure_below = float(unsure_below)
         self._loaded = False
 

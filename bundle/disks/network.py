@@ -24,19 +24,21 @@ class GridDenseNet121(DenseNet121):
         super().__init__(spatial_dims=2, out_channels=out_channels, **kwargs)
         self.cells = int(grid) ** 2
         self.class_layers.pool = nn.AdaptiveAvgPool2d(int(grid))
-        self.class_layers.out = nn.Linear(self.class_layers.out.in_features * self.cells, out_channels)
+        layers: Any = self.class_layers
+        self.wanted_features = layers.out.in_features * self.cells
+        layers.out = nn.Linear(self.wanted_features, out_channels)
         self.register_load_state_dict_pre_hook(self._spread)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, size, size) -> (N, out_channels): the mean of what each cell says, each by weights of its own."""
-        cells = self.class_layers.pool(self.class_layers.relu(self.features(x)))
-        return self.class_layers.out(cells.flatten(1) / self.cells)
+        layers: Any = self.class_layers
+        return layers.out(layers.pool(layers.relu(self.features(x))).flatten(1) / self.cells)
 
     def _spread(self, module: nn.Module, state: dict[str, Any], prefix: str, *args: Any) -> None:
         """Takes weights of a network that reads the mean for those of every cell: the outputs are the same."""
         name = prefix + "class_layers.out.weight"
-        wanted, given = self.class_layers.out.in_features, state[name].shape[1] if name in state else 0
-        if given and given * self.cells == wanted:
+        given = state[name].shape[1] if name in state else 0
+        if given and given * self.cells == self.wanted_features:
             state[name] = state[name].repeat_interleave(self.cells, dim=1)
 
 
