@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import fire
 import numpy as np
@@ -26,17 +25,20 @@ from tqdm import tqdm
 from bundle.datasets.rois import SavedRois
 from bundle.disks.assess import Figure, assess
 from bundle.disks.conformal import calibrated, prediction_sets
+from bundle.disks.definition import by_definition, outline_from
 from bundle.disks.outputs import split_outputs
 from bundle.geometry import DISK_LEVELS
 from bundle.weights import load_weights
 from bundle.whole_file import whole_file
 
-#: Columns of the table, and the views that each of them sees.
+#: Columns of the table, and the views that each of them sees. Two more follow, by the axial view alone: what the definition
+#: makes of the outline that the network gives, and the mean of that and of the network's own probabilities.
 VIEWS: Mapping[str, tuple[str, ...]] = {
     "axial alone": ("axial",),
     "sagittal alone": ("sagittal",),
     "both views": ("axial", "sagittal"),
 }
+_BY_OUTLINE, _TOGETHER = "axial, by the outline", "axial, mean of both"
 _LEVELS = [f"accuracy_{level}" for level in DISK_LEVELS]
 _ROWS = {
     "reader": [
@@ -66,10 +68,14 @@ def main(
     data = SavedRois(rois)
     figures: dict[str, dict[str, dict[str, Figure]]] = {name: {} for name in _ROWS}
     for column, views in VIEWS.items():
-        probabilities, threshold = judge(data, views, weights, config)
+        probabilities, outlines, threshold = judge(data, views, weights, config)
+        judged = {column: probabilities}
+        if views == ("axial",):
+            judged |= {_BY_OUTLINE: outlines, _TOGETHER: (probabilities + outlines) / 2}
         for truth, label in truths(data.arrays, seed).items():
-            cases = {**data.arrays, "label": label}
-            figures[truth][column] = assess(probabilities, cases, prediction_sets(probabilities, threshold))
+            for name, shares in judged.items():
+                sets = prediction_sets(shares, threshold) if name == column else None
+                figures[truth][name] = assess(shares, {**data.arrays, "label": label}, sets)
     shares = data.arrays["readers"].astype(np.float64)
     figures["reader"]["ceiling"] = assess(shares, {**data.arrays, "label": truths(data.arrays, seed)["reader"]})
     table = markdown(figures, len(data), len(set(data.arrays["patient"].tolist())))
@@ -88,25 +94,32 @@ def truths(arrays: Mapping[str, NDArray], seed: int) -> dict[str, NDArray[np.int
 
 def judge(
     data: SavedRois, views: Sequence[str], weights: str | Path, config: str | Sequence[str]
-) -> tuple[NDArray[np.float64], float]:
-    """((N, 3) calibrated probabilities of the disks by some of their views, threshold of the sets)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """What the network says of the disks by some of their views.
+
+    Returns:
+        (N, 3) calibrated probabilities; (N, 3) shares of readers by its outline; the threshold of the sets.
+    """
     parser = ConfigParser()
     parser.read_config(config)
     parser["keep_views"] = list(views)
     prepare = parser.get_parsed_content("preprocessing")
     network = load_weights(parser.get_parsed_content("network_def"), weights).eval()
-    rows: list[Any] = []
+    rows: list[torch.Tensor] = []
     with torch.inference_mode():
         for places in tqdm(DataLoader(range(len(data)), batch_size=32), unit="batch", desc=" and ".join(views)):  # type: ignore[arg-type]
             images = [torch.as_tensor(prepare(data[int(k)])["image"]) for k in places]
-            rows.append(split_outputs(network(torch.stack(images)).float())["findings"].numpy())
-    logits = np.concatenate(rows)
-    return calibrated(logits, float(parser["temperature"])), float(parser.get_parsed_content("set_threshold"))
+            rows.append(network(torch.stack(images)).float())
+    parts = split_outputs(torch.cat(rows))
+    outlines = [by_definition(outline_from({name: part[k] for name, part in parts.items()})) for k in range(len(data))]
+    probabilities = calibrated(parts["findings"], float(parser["temperature"]))
+    threshold = float(parser.get_parsed_content("set_threshold"))
+    return probabilities, np.array([outline.readers for outline in outlines]), threshold
 
 
 def markdown(figures: Mapping[str, Mapping[str, Mapping[str, Figure]]], disks: int, patients: int) -> str:
     """A row a figure, in percent where it is a share."""
-    columns = [*VIEWS, "ceiling"]
+    columns = [*VIEWS, _BY_OUTLINE, _TOGETHER, "ceiling"]
     lines = [f"| {disks} disks of {patients} patients | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for truth, names in _ROWS.items():
         for name in names:
