@@ -77,7 +77,8 @@ class LumbarApp(MONAILabelApp):
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """As MONAI Label's, with the image's own name as ``image_id`` beside its path."""
         # The first time that a series of a DICOMweb store is asked for, DICOMWebDatastore.get_image_uri gives the name of a
-        # temporary file, in which the series' UID is lost (MONAI Label 0.8.5, monailabel/datastore/dicom.py).
+        # temporary file, in which the series' UID is lost; no issue says so upstream
+        # (https://github.com/Project-MONAI/MONAILabel/blob/0.8.5/monailabel/datastore/dicom.py).
         answer: dict[str, Any] = super().infer({**request, "image_id": request.get("image")}, datastore)
         return answer
 
