@@ -75,7 +75,7 @@ def test_roi_corners_lie_on_the_slice_where_the_roi_was_cut(document, reading):
             corners = image.plane.to_patient(square["corners_px"])
             np.testing.assert_allclose(corners.mean(0), roi.plane.center_lps_mm, atol=0.03)
             np.testing.assert_allclose(np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1), 60.0, atol=0.1)
-            assert square["side_mm"] == 72.0
+            assert square["side_mm"] == 60.0
             np.testing.assert_allclose(square["corners_lps_mm"], corners, atol=0.03)
             # From the top-left to the top-right corner an axial ROI runs to the patient's left, a sagittal one to the back.
             assert (corners[1] - corners[0])[0 if view == "axial" else 1] > 50
