@@ -15,8 +15,7 @@ import fire
 import yaml
 from tqdm import tqdm
 
-from bundle.whole_file import whole_file
-from scripts.evaluate_detector import evaluate
+from scripts.evaluate_detector import evaluate, percent, write_figures
 
 _COLUMNS = {
     ("lumbar_t1", "found"): "lumbar T1: bodies found",
@@ -53,8 +52,7 @@ def main(
             weights = place / "vertebrae.pt"
             if not weights.exists():
                 train(place, overlays.split(","), {**plan["common"], **changes, **options, "weights": str(weights)})
-            with whole_file(result) as part:
-                part.write_text(json.dumps(evaluate(data, weights), indent=1) + "\n")
+            write_figures(result, evaluate(data, weights))
         figures[name] = json.loads(result.read_text())
         (folder / "table.md").write_text(table(figures))
     print(table(figures))
@@ -81,10 +79,7 @@ def table(figures: dict[str, dict[str, Any]]) -> str:
     """Markdown: a row a variant, each figure in percent with its 95% interval."""
     lines = ["| phantom | " + " | ".join(_COLUMNS.values()) + " |", "| --- " * (len(_COLUMNS) + 1) + "|"]
     for name, found in figures.items():
-        cells = []
-        for source, figure in _COLUMNS:
-            value = (100 * found[source][f"{figure}{end}"] for end in ("", "_low", "_high"))
-            cells.append("{:.1f} [{:.1f}, {:.1f}]".format(*value))
+        cells = [percent(found[source], figure) for source, figure in _COLUMNS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

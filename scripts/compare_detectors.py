@@ -14,13 +14,12 @@ import yaml
 from tqdm import tqdm
 
 from bundle.datasets.lumbar_t1 import read_lumbar_t1
-from bundle.vertebrae.column import find_column
 from bundle.vertebrae.metrics import VertebraMetrics
 from bundle.vertebrae.naming import ColumnNames
 from scripts.ablate_phantom import train
 from scripts.benchmark_detector import in_turn
 from scripts.cross_validate_detector import on_phantom
-from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, write_figures
+from scripts.evaluate_detector import Tally, load_finder, percent, write_figures
 
 
 def main(
@@ -62,10 +61,9 @@ def measure(data: Path, finder: Any, plan: dict[str, Any]) -> dict[str, Any]:
     folds, fold = plan["fold"]
     outlined = Tally()
     for image in tqdm([i for i in read_lumbar_t1(data / "lumbar-t1") if i.patient % folds == fold], unit="picture"):
-        picture = read_image(image.path)
-        outlined.add(image.path.name, find_column(finder, picture), outlined_target(image, picture.shape))
+        outlined.read(finder, image)
     phantom = VertebraMetrics(name_bodies=ColumnNames())
-    on_phantom(phantom, finder.detector, {**plan, "size_px": 224}, 0, 1)
+    on_phantom(phantom, finder.detector, plan, 0, 1)
     weights = sum(p.numel() for p in finder.detector.network.parameters())
     return {"weights": weights, "lumbar_t1": outlined.figures(), "phantom": phantom.compute()}
 
@@ -86,10 +84,6 @@ def times(networks: list[torch.nn.Module], repeats: int, size_px: int = 256) -> 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
     """Markdown: a row a size; percent with 95% bootstrap interval by patient."""
-
-    def percent(found: dict[str, float], name: str) -> str:
-        return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * found[f"{name}{end}"] for end in ("", "_low", "_high")))
-
     lines = [
         "| network | weights | ms a slice, one thread | lumbar T1: bodies found | bodies named right | corner error, mm | "
         "phantom: bodies found | bodies named right |",

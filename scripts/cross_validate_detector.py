@@ -32,7 +32,7 @@ from scripts.evaluate_detector import (
     Tally,
     counted_pictures,
     load_finder,
-    outlined_target,
+    percent,
     read_image,
     write_figures,
 )
@@ -96,8 +96,7 @@ def measure(data: Path, weights: list[Path], plan: dict[str, Any]) -> dict[str, 
     for fold, path in enumerate(weights):
         finder = load_finder(path)
         for image in tqdm([i for i in read_lumbar_t1(data / "lumbar-t1") if i.patient % folds == fold], desc=f"fold {fold}"):
-            picture = read_image(image.path)
-            outlined.add(image.path.name, find_column(finder, picture), outlined_target(image, picture.shape))
+            outlined.read(finder, image)
         for contrast, counts in numbers.items():
             for picture_path, count in counted_pictures(data / "spider", contrast):
                 if int(picture_path.stem.split("_")[0]) % folds == fold:
@@ -122,21 +121,11 @@ def on_phantom(metric: VertebraMetrics, detector: torch.nn.Module, plan: dict[st
         for start in range(0, len(slices), 8):
             items = [prepare(item) for item in slices.__getitems__(range(start, min(start + 8, len(slices))))]
             images, targets, _, _ = prepare_batch(items)
-            named: list[dict[str, Any]] = [
-                {**target, "patient": f"{fold} {(start + k) // slices.contrasts_per_plane}"}
-                for k, target in enumerate(targets)
-            ]
-            metric.update((detector(list(images)), named))
+            metric.update((detector(list(images)), targets))
 
 
 def tables(figures: dict[str, Any], folds: int) -> str:
     """Markdown: the three rows on the same real pictures, then names by level as the paper has them."""
-
-    def percent(found: dict[str, float], name: str) -> str:
-        if name not in found:
-            return "–"
-        return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * found[f"{name}{end}"] for end in ("", "_low", "_high")))
-
     lines = [
         f"`lumbar-t1`, all {folds} folds together, names decided over the column; percent with 95% bootstrap interval by "
         "patient, errors at a body depth of 34 mm:",

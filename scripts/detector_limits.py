@@ -28,6 +28,7 @@ from bundle.phantom.slices import NEGATIVES, VertebraSlices
 from bundle.statistics import wilson_interval
 from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.column import find_column
+from bundle.vertebrae.view import image_plane
 from bundle.whole_file import whole_file
 from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, target_of, write_figures
 
@@ -90,7 +91,7 @@ def changed(
     assert change.view is not None
     turn_deg, scale, above, below = change.view(strength)
     rows, columns = pixels.shape
-    plane = SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), (rows, columns))
+    plane = image_plane(picture)
     turn = np.radians(turn_deg)
     right, down = np.cos(turn) * BACK + np.sin(turn) * FEET, np.cos(turn) * FEET - np.sin(turn) * BACK
     first, last = round(above * rows), rows - round(below * rows)

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bundle.datasets.lumbar_t1 import LabelledImage, body_corners, read_lumbar_t1
+from bundle.datasets.slices import BODY_DEPTH_MM, lumbar_depth_px
 from bundle.geometry import BODY_LEVELS
 from bundle.statistics import bootstrap_interval
 from bundle.study import StudyError, StudyReader
@@ -30,8 +31,6 @@ from bundle.vertebrae.finder import VertebraFinder
 from bundle.vertebrae.metrics import VertebraMetrics
 from bundle.whole_file import whole_file
 
-#: Depth of a body (mm) by which pictures without pixel size are given one, so that errors can be told in millimetres.
-_BODY_DEPTH_MM = 34.0
 CONTRASTS = ("t2", "t1", "t2_SPACE")
 
 
@@ -56,14 +55,13 @@ def target_of(boxes: Any, levels: Sequence[str], corners: Any, patient: Any) -> 
     """What VertebraMetrics compares with, of boxes (N, 4) and corners (N, 4, 2) as (column, row)."""
     found = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     known = [np.full((4, 2), np.nan) if c is None else np.asarray(c, dtype=np.float64) for c in corners]
-    lumbar = [k for k, level in enumerate(levels) if level[0] == "L"] or list(range(len(found)))
-    depth_px = float(np.median((found[:, 2] - found[:, 0])[lumbar])) if len(found) else 1.0
+    depth_px = lumbar_depth_px(found, levels) if len(found) else 1.0
     return {
         "boxes": _rows_first(found.reshape(-1, 2, 2)).reshape(-1, 4),
         "labels": torch.tensor([BODY_LEVELS.index(level) for level in levels], dtype=torch.int64),
         "corners": _rows_first(np.asarray(known).reshape(-1, 4, 2)),
         "patient": patient,
-        "pixel_mm": _BODY_DEPTH_MM / depth_px,
+        "pixel_mm": BODY_DEPTH_MM / depth_px,
     }
 
 
@@ -111,6 +109,11 @@ class Tally:
                 "transition": round(column.transition, 3),
             }
         )
+
+    def read(self, finder: VertebraFinder, image: LabelledImage) -> None:
+        """One picture with outlines, read by a finder."""
+        picture = read_image(image.path)
+        self.add(image.path.name, find_column(finder, picture), outlined_target(image, picture.shape))
 
     def figures(self) -> dict[str, float]:
         """See VertebraMetrics."""
@@ -180,8 +183,7 @@ def evaluate(data: str | Path, weights: str | Path, config: str = "configs/infer
     finder = load_finder(weights, config)
     outlined = Tally()
     for image in tqdm(list(read_lumbar_t1(Path(data) / "lumbar-t1")), unit="picture", desc="lumbar T1"):
-        picture = read_image(image.path)
-        outlined.add(image.path.name, find_column(finder, picture), outlined_target(image, picture.shape))
+        outlined.read(finder, image)
     result: dict[str, Any] = {"lumbar_t1": outlined.figures()}
     for contrast in CONTRASTS:
         counts = Counts()
@@ -206,6 +208,13 @@ def main(
     print(json.dumps(figures, indent=1))
     if output is not None:
         write_figures(output, figures)
+
+
+def percent(figures: Mapping[str, float], name: str) -> str:
+    """A share with its interval as a table's cell, in percent; a dash where it was not measured."""
+    if name not in figures:
+        return "–"
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * figures[f"{name}{end}"] for end in ("", "_low", "_high")))
 
 
 def write_figures(path: str | Path, figures: Mapping[str, Any]) -> None:

@@ -13,10 +13,13 @@ from torch.utils.data import Dataset
 
 from bundle.geometry import BODY_LEVELS, SlicePlane
 from bundle.geometry.resample import resample_plane, square_plane
-from bundle.geometry.upright import BACK, FEET
+from bundle.geometry.upright import BACK, FEET, picture_plane
 from bundle.study.files import StudyFile
 from bundle.study.plain import read_picture
 from bundle.whole_file import whole_file
+
+#: Depth of a body by which pictures without pixel size are given one, so that errors can be told in millimetres.
+BODY_DEPTH_MM = 34.0
 
 
 def write_datalist(path: str | Path, items: Sequence[dict[str, Any]]) -> Path:
@@ -121,7 +124,7 @@ class LabelledSlices(Dataset):
         rng = np.random.default_rng([self.seed, index])
         item = self.items[int(rng.integers(len(self.items)))]
         picture = self._labelled.picture(item["image"])
-        plane = _plane(picture)
+        plane = picture_plane(picture.shape)
         view = self._view(rng, plane, np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4))
         pixels = resample_plane(picture.astype(np.float32), plane, view)
         return {"image": torch.from_numpy(self._as_scanned(rng, pixels))[None], **self._labelled.targets(item, plane, view)}
@@ -162,7 +165,7 @@ class LabelledPictures(Dataset):
         datalist: str | Path | Sequence[str | Path],
         size_px: int = 256,
         patients: tuple[int, Sequence[int]] | None = None,
-        depth_mm: float = 34.0,
+        depth_mm: float = BODY_DEPTH_MM,
     ) -> None:
         self._labelled = _Labelled(datalist, patients)
         self.size_px = int(size_px)
@@ -174,14 +177,13 @@ class LabelledPictures(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self._labelled.items[index]
         picture = self._labelled.picture(item["image"])
-        plane = _plane(picture)
+        plane = picture_plane(picture.shape)
         side = float(max(picture.shape))
         view = square_plane(plane.to_patient((np.array(picture.shape[::-1]) - 1) / 2), BACK, FEET, side, self.size_px)
         pixels = resample_plane(picture.astype(np.float32), plane, view)
         truth = self._labelled.targets(item, plane, view)
-        lumbar = [k for k, label in enumerate(item["labels"]) if label[0] == "L"] or list(range(len(item["labels"])))
-        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)[lumbar]
-        depth_px = float(np.median(boxes[:, 2] - boxes[:, 0])) * self.size_px / side
+        boxes = np.asarray(item["boxes"], dtype=np.float64).reshape(-1, 4)
+        depth_px = lumbar_depth_px(boxes, item["labels"]) * self.size_px / side
         return {
             "image": torch.from_numpy(pixels)[None],
             "patient": str(item["patient"]),
@@ -191,9 +193,10 @@ class LabelledPictures(Dataset):
         }
 
 
-def _plane(picture: np.ndarray) -> SlicePlane:
-    """A plane of its own, one millimetre a pixel: only ratios count."""
-    return SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), picture.shape)
+def lumbar_depth_px(boxes: np.ndarray, levels: Sequence[str]) -> float:
+    """Median depth of lumbar bodies, or of all if none is lumbar, by boxes (N, 4) of column and row of two corners."""
+    lumbar = [k for k, level in enumerate(levels) if level[0] == "L"] or list(range(len(boxes)))
+    return float(np.median((boxes[:, 2] - boxes[:, 0])[lumbar]))
 
 
 def _shrunk(corners_px: np.ndarray, box: np.ndarray, view: SlicePlane) -> np.ndarray:

@@ -80,12 +80,14 @@ class DiskClassifier:
         judged = [k for k, r in enumerate(readings) if r.axial is not None or r.sagittal is not None]
         result = list(readings)
         if judged:
-            views = [
-                stack_views(axial.pixels if axial else None, sagittal.pixels if sagittal else None, self.size_px)
-                for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
-            ]
-            outputs = self._outputs(torch.stack(views))
-            outlines = self._outlines(torch.stack(views), outputs)
+            views = torch.stack(
+                [
+                    stack_views(axial.pixels if axial else None, sagittal.pixels if sagittal else None, self.size_px)
+                    for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
+                ]
+            )
+            outputs = self._outputs(views)
+            outlines = self._outlines(views, outputs)
             parts = split_outputs(outputs)
             shares = self.probabilities(outputs)
             for place, k in enumerate(judged):

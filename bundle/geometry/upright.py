@@ -10,6 +10,11 @@ from bundle.geometry.planes import SlicePlane, unit
 LEFT, BACK, FEET = (np.array(v) for v in ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]))
 
 
+def picture_plane(shape: tuple[int, int]) -> SlicePlane:
+    """Plane of a picture that does not say how it lies: upright, front to the left, 1 mm a pixel, as only ratios count."""
+    return SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), shape)
+
+
 def upright_view(plane: SlicePlane, right: ArrayLike, down: ArrayLike, spacing_mm: float) -> SlicePlane:
     """The whole of ``plane`` with square pixels, its columns running toward ``right`` and its rows toward ``down``.
 

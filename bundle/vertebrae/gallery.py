@@ -70,7 +70,7 @@ class WorstCases:
                 "image": image[0].detach().cpu().numpy(),
                 "got": got,
                 "true": true,
-                "named": score["levels"][:, 1].astype(bool),
+                "right": score["right"],
                 "title": f"{truth.get('contrast', '')} {wrong} wrong".strip(),
             }
             entry = ((float(wrong), farthest), next(self._order), case)
@@ -91,20 +91,12 @@ class WorstCases:
             for box, label in zip(case["true"]["boxes"], case["true"]["labels"], strict=True):
                 _outline(axes, box, _TRUE, 1.6)
                 axes.text(box[1] - 2, box[0] + 8, _name(label), color=_TRUE, fontsize=7, ha="right")
-            for k, (box, label) in enumerate(zip(case["got"]["boxes"], case["got"]["labels"], strict=True)):
-                color = _RIGHT if _is_right(case, k) else _WRONG
+            for box, label, right in zip(case["got"]["boxes"], case["got"]["labels"], case["right"], strict=True):
+                color = _RIGHT if right else _WRONG
                 _outline(axes, box, color, 0.9)
                 axes.text(box[3] + 2, box[0] + 8, _name(label), color=color, fontsize=7)
         with whole_file(self.path) as part:
             figure.savefig(part, dpi=110, format="png")
-
-
-def _is_right(case: Mapping[str, Any], k: int) -> bool:
-    true = case["true"]
-    same = true["labels"] == case["got"]["labels"][k]
-    middle = case["got"]["boxes"][k].reshape(2, 2).mean(0)
-    inside = ((true["boxes"][:, :2] <= middle) & (middle <= true["boxes"][:, 2:])).all(1)
-    return bool((same & inside & case["named"]).any())
 
 
 def _outline(axes: Any, box: np.ndarray, color: str, width: float) -> None:

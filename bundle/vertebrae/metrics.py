@@ -157,7 +157,8 @@ class VertebraMetrics(Metric):
 
 
 def score_image(got: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], iou: float = 0.5) -> dict[str, Any]:
-    """What was found of the bodies of one image: counts, and distances of centres and corners in pixels.
+    """What was found of the bodies of one image: counts, which detections are right, and distances of centres and corners
+    in pixels.
 
     Args:
         got: ``boxes``, ``labels``, ``corners`` of detections.
@@ -176,6 +177,8 @@ def score_image(got: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], i
         corners = np.linalg.norm(got["corners"][best[found]] - true["corners"][found], axis=-1).mean(-1)
         corners = corners[np.isfinite(corners)]  # true corners that are not known are NaN
     lumbar = np.isin(true["labels"], [BODY_LEVELS.index(f"L{k}") for k in range(1, 6)])
+    right = np.zeros(len(got["boxes"]), dtype=bool)
+    right[best[named]] = True
     extra = int((overlap.max(0) <= iou).sum()) if n and len(got["boxes"]) else len(got["boxes"])
     return {
         "bodies": n,
@@ -184,6 +187,7 @@ def score_image(got: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], i
         "lumbar": bool(lumbar.any()),
         "all_named": bool(named[lumbar].all()),
         "false": extra,
+        "right": right,
         "levels": np.stack([true["labels"], named], axis=-1).astype(int).reshape(-1, 2),
         "centers": centers,
         "corners": corners,

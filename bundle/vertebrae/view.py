@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bundle.geometry import SlicePlane
-from bundle.geometry.upright import BACK, FEET, upright_view
+from bundle.geometry.upright import BACK, FEET, picture_plane, upright_view
 from bundle.study.types import StudyImage
 
 
 def image_plane(image: StudyImage) -> SlicePlane:
     """The plane of an image; for a plain image one with pixels of 1 mm, as if it lay upright with the front to the left."""
-    return image.plane or SlicePlane(np.zeros(3), BACK, FEET, (1.0, 1.0), image.shape)
+    return image.plane or picture_plane(image.shape)
 
 
 def sagittal_view(plane: SlicePlane, longest_px: int) -> SlicePlane:

@@ -151,16 +151,23 @@ def test_weights_are_those_of_the_bundle(packs, root, name):
     assert sha256_of(root / "models" / WEIGHTS[name]) in (packs / name / "docs" / "README.md").read_text()
 
 
+def exported(folder) -> dict[str, str]:
+    """What MONAI's exports of a pack's network are all told."""
+    return {
+        "net_id": "network_def",
+        "ckpt_file": str(folder / "models" / "model.pt"),
+        "meta_file": str(folder / "configs" / "metadata.json"),
+        "config_file": config(folder, "inference"),
+        "bundle_root": str(folder),
+    }
+
+
 @pytest.mark.parametrize("name", ONE_NETWORK)
 def test_torchscript_computes_what_the_network_computes(packs, name, tmp_path):
     folder = packs / name
     ckpt_export(
-        net_id="network_def",
         filepath=str(tmp_path / "again.ts"),
-        ckpt_file=str(folder / "models" / "model.pt"),
-        meta_file=str(folder / "configs" / "metadata.json"),
-        config_file=config(folder, "inference"),
-        bundle_root=str(folder),
+        **exported(folder),
     )
     with torch.no_grad():
         expected = tensors(eager(folder)(picture(name)))
@@ -174,14 +181,10 @@ def test_torchscript_computes_what_the_network_computes(packs, name, tmp_path):
 def test_onnx_computes_what_the_network_computes(packs, name, tmp_path):
     folder, file = packs / name, tmp_path / "network.onnx"
     onnx_export(
-        net_id="network_def",
         filepath=str(file),
-        ckpt_file=str(folder / "models" / "model.pt"),
-        meta_file=str(folder / "configs" / "metadata.json"),
-        config_file=config(folder, "inference"),
+        **exported(folder),
         input_shape=SHAPES[name],
         use_trace=True,
-        bundle_root=str(folder),
     )
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     found = session.run(None, {session.get_inputs()[0].name: picture(name).numpy()})
@@ -199,15 +202,11 @@ def test_trt_export_of_the_disk_network_lacks_nothing_but_a_gpu(packs, tmp_path)
     folder = packs / DISKS
     with pytest.raises(Exception, match="Cannot find any GPU devices"):
         trt_export(
-            net_id="network_def",
             filepath=str(tmp_path / "trt.ts"),
-            ckpt_file=str(folder / "models" / "model.pt"),
-            meta_file=str(folder / "configs" / "metadata.json"),
-            config_file=config(folder, "inference"),
+            **exported(folder),
             precision="fp16",
             dynamic_batchsize=[1, 5, 16],
             use_trace=True,
-            bundle_root=str(folder),
         )
 
 
