@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
-from bundle.disks.conformal import prediction_sets, uncertainty
+from bundle.disks.conformal import calibrated, prediction_sets, uncertainty
 from bundle.disks.definition import by_definition, outline_from
 from bundle.disks.outputs import split_outputs
 from bundle.disks.types import DiskOutline, DiskReading
@@ -57,7 +59,7 @@ class DiskClassifier:
         self.size_px = int(size_px)
         self.device = torch.device(device)
         self.temperature = float(temperature)
-        self.offsets = torch.tensor([0.0] * len(FINDINGS) if offsets is None else [float(v) for v in offsets])
+        self.offsets = None if offsets is None else [float(v) for v in offsets]
         self.set_thresholds: dict[str, float | None] = (
             {seen: float(set_threshold[seen]) for seen in _SEEN}
             if isinstance(set_threshold, Mapping)
@@ -86,41 +88,19 @@ class DiskClassifier:
                     for axial, sagittal in ((readings[k].axial, readings[k].sagittal) for k in judged)
                 ]
             )
-            outputs = self._outputs(views)
-            outlines = self._outlines(views, outputs)
-            parts = split_outputs(outputs)
-            shares = self.probabilities(outputs)
+            with torch.inference_mode():
+                parts = split_outputs(self.network(views.to(self.device)).float().cpu())
+            shares = calibrated(parts["findings"], self.temperature, self.offsets)
             for place, k in enumerate(judged):
-                grade = 1 + int(parts["pfirrmann"][place].argmax()) if "pfirrmann" in parts else None
-                result[k] = self._judge(readings[k], shares[place], grade, outlines[place])
+                one = {name: part[place] for name, part in parts.items()}
+                grade = 1 + int(one["pfirrmann"].argmax()) if "pfirrmann" in one else None
+                outline = outline_from(one) if "rim" in one and readings[k].axial is not None else None
+                result[k] = self._judge(readings[k], shares[place], grade, outline)
         return tuple(result)
 
-    def _outputs(self, views: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return self.network(views.to(self.device)).float().cpu()
-
-    def _outlines(self, views: Tensor, outputs: Tensor) -> list[DiskOutline | None]:
-        """Of each disk by its axial view alone: what the sagittal view has to say of an outline is a guess."""
-        outlines: list[DiskOutline | None] = [None] * len(views)
-        axial, sagittal = (half.flatten(1).abs().amax(1) > 0 for half in torch.chunk(views, 2, dim=1))
-        if "rim" not in split_outputs(outputs):
-            return outlines
-        said, both = outputs.clone(), axial & sagittal
-        if bool(both.any()):
-            alone = views[both].clone()
-            alone[:, alone.shape[1] // 2 :] = 0
-            said[both] = self._outputs(alone)
-        parts = split_outputs(said)
-        for place in torch.nonzero(axial)[:, 0].tolist():
-            outlines[place] = outline_from({name: part[place] for name, part in parts.items()})
-        return outlines
-
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        """(B, channels) of the network -> (B, 3) calibrated probabilities of FINDINGS."""
-        return torch.softmax(split_outputs(outputs)["findings"] / self.temperature + self.offsets, dim=1)
-
-    def _judge(self, reading: DiskReading, shares: Tensor, grade: int | None, outline: DiskOutline | None) -> DiskReading:
-        probabilities = shares.double().numpy()
+    def _judge(
+        self, reading: DiskReading, probabilities: NDArray[np.float64], grade: int | None, outline: DiskOutline | None
+    ) -> DiskReading:
         best = int(probabilities.argmax())
         prediction_set: tuple[str, ...] = ()
         views = tuple(view for view in VIEWS if getattr(reading, view) is not None)

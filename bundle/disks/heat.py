@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bundle.disks.classify import DiskClassifier
+from bundle.disks.conformal import calibrated
+from bundle.disks.outputs import split_outputs
 from bundle.disks.types import DiskReading
 from bundle.disks.views import SLICES_PER_VIEW, VIEWS, stack_views
 from bundle.geometry import FINDINGS
@@ -66,7 +68,9 @@ class OcclusionMaps:
         size = [classifier.size_px] * 2
         # Places lie on the ROI's edges too, so corners are aligned.
         grid = falls.clamp(min=0).reshape(1, 1, self.grid, self.grid)
-        fine: NDArray[np.float32] = interpolate(grid, size, mode="bicubic", align_corners=True)[0, 0].clamp(0, 1).numpy()
+        fine: NDArray[np.float32] = (
+            interpolate(grid, size, mode="bicubic", align_corners=True)[0, 0].clamp(0, 1).float().numpy()
+        )
         return fine
 
     def _hidden(self, picture: Tensor, view: int) -> Tensor:
@@ -88,4 +92,5 @@ class OcclusionMaps:
                 classifier.network(part.to(classifier.device, memory_format=torch.channels_last)).float().cpu()
                 for part in pictures.split(self.batch)
             ]
-        return classifier.probabilities(torch.cat(outputs))[:, finding]
+        logits = split_outputs(torch.cat(outputs))["findings"]
+        return torch.from_numpy(calibrated(logits, classifier.temperature, classifier.offsets)[:, finding]).float()

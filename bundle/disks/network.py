@@ -8,6 +8,8 @@ import torch
 from monai.networks.nets import DenseNet121
 from torch import Tensor, nn
 
+from bundle.disks.outputs import CHANNELS, PARTS
+
 
 class GridDenseNet121(DenseNet121):
     """MONAI's DenseNet121 for two dimensions whose last map is read cell by cell, not as the mean of all cells.
@@ -42,18 +44,29 @@ class GridDenseNet121(DenseNet121):
             state[name] = state[name].repeat_interleave(self.cells, dim=1)
 
 
+_OUTLINE = frozenset({"rim", "excess", "center"})
+
+
+def _names(outputs: int) -> list[str]:
+    """The part that each channel belongs to; without parts all are findings."""
+    if outputs != CHANNELS:
+        return ["findings"] * outputs
+    return [name for name, width in PARTS.items() for _ in range(width)]
+
+
 class TwoViewNet(nn.Module):
     """A trunk for each view; what they say is averaged, by weights that are learned for each output.
 
     A view that is missing (all zeros) has no say, and costs nothing. So each trunk is trained by every case that has its
     view, whatever else the case has. Two views can be surer than one: where both are there, their average is multiplied by a
-    factor that is learned too. One network that takes both views as channels (MONAI's DenseNet121 with six) can stand in its
-    place.
+    factor that is learned too. The disk's outline is the axial trunk's alone wherever there is an axial view: what the
+    sagittal one has to say of it is a guess. One network that takes both views as channels (MONAI's DenseNet121 with six)
+    can stand in its place.
 
     Args:
         axial: (N, 3, size, size) -> (N, outputs).
         sagittal: the same for the other view; None to share the axial trunk.
-        outputs: channels of either.
+        outputs: channels of either; the outline is known among bundle.disks.outputs.CHANNELS of them.
         fixed_trunks: training leaves the trunks as they are, and learns how they meet.
     """
 
@@ -67,6 +80,8 @@ class TwoViewNet(nn.Module):
         self.sagittal = sagittal if sagittal is not None else axial
         self.say = nn.Parameter(torch.zeros(2, self.outputs))
         self.gain = nn.Parameter(torch.zeros(self.outputs))
+        self.met: Tensor  # 1 for the channels in which the views meet, 0 for the outline
+        self.register_buffer("met", torch.tensor([float(name not in _OUTLINE) for name in _names(self.outputs)]), False)
         if self.fixed_trunks:
             self.axial.requires_grad_(False)
             self.sagittal.requires_grad_(False)
@@ -87,8 +102,11 @@ class TwoViewNet(nn.Module):
             said = torch.stack([self.axial(axial), self.sagittal(sagittal)], dim=1)
         else:
             said = self._asked(axial, sagittal, seen)
+        both = seen.all(1, keepdim=True).float()
+        sagittal_say = 1 - both * (1 - self.met)  # none of an outline that the axial view shows
         weight = torch.exp(self.say).unsqueeze(0) * seen.unsqueeze(2)
-        together = torch.exp(self.gain).unsqueeze(0) ** seen.all(1, keepdim=True).float()
+        weight = weight * torch.stack([torch.ones_like(sagittal_say), sagittal_say], dim=1)
+        together = torch.exp(self.gain * self.met).unsqueeze(0) ** both
         return together * (weight * said).sum(1) / weight.sum(1).clamp(min=1e-6)
 
     def _asked(self, axial: Tensor, sagittal: Tensor, seen: Tensor) -> Tensor:

@@ -1,22 +1,26 @@
+import math
+
 import pytest
 import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 
 from bundle.disks.network import GridDenseNet121, TwoViewNet
+from bundle.disks.outputs import CHANNELS, split_outputs
 
 
 class Mean(nn.Module):
-    """Gives the view's mean times ``gain`` in both outputs, and counts the cases that it was asked for."""
+    """Gives the view's mean times ``gain`` in all outputs, and counts the cases that it was asked for."""
 
-    def __init__(self, gain: float) -> None:
+    def __init__(self, gain: float, outputs: int = 2) -> None:
         super().__init__()
+        self.outputs = outputs
         self.gain = nn.Parameter(torch.tensor(gain))
         self.asked = 0
 
     def forward(self, view):
         self.asked += len(view)
-        return (self.gain * view.mean((1, 2, 3)))[:, None].expand(-1, 2)
+        return (self.gain * view.mean((1, 2, 3)))[:, None].expand(-1, self.outputs)
 
 
 def image(axial: float, sagittal: float):
@@ -43,6 +47,16 @@ def test_a_view_can_be_given_more_say_for_each_output():
         network.say[1, 0] = 50.0
     found = network(image(0.5, 0.5))[0].tolist()
     assert found == pytest.approx([5.0, 2.75])
+
+
+def test_an_outline_is_the_axial_trunks_alone_wherever_there_is_an_axial_view():
+    network = TwoViewNet(Mean(1.0, CHANNELS), Mean(10.0, CHANNELS), outputs=CHANNELS)
+    with torch.no_grad():
+        network.gain.fill_(1.0)
+    parts = split_outputs(network(torch.cat([image(0.5, 0.5), image(0.5, 0.0), image(0.0, 0.5)])))
+    for name in ("rim", "excess", "center"):
+        assert parts[name][:, 0].tolist() == pytest.approx([0.5, 0.5, 5.0])
+    assert parts["measures"][0, 0].item() == pytest.approx(2.75 * math.e)
 
 
 def test_one_trunk_can_serve_both_views():
