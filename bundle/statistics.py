@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,12 @@ def bootstrap_interval(
     ]
     low, high = np.nanpercentile(drawn, [50 * (1 - coverage), 50 * (1 + coverage)])
     return float(statistic(np.arange(len(member)))), float(low), float(high)
+
+
+def with_interval(figure: Sequence[float], digits: int = 3, scale: float = 1.0) -> str:
+    """``value [low, high]`` of a figure, times ``scale`` (100 for percent)."""
+    value, low, high = (f"{scale * number:.{digits}f}" for number in figure)
+    return f"{value} [{low}, {high}]"
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float, float]:

@@ -21,6 +21,7 @@ from bundle.disks.assess import Figure, assess
 from bundle.disks.conformal import calibrated, conformal_threshold, fit_calibration, prediction_sets
 from bundle.disks.outputs import PARTS
 from bundle.geometry import FINDINGS
+from bundle.statistics import with_interval
 from bundle.whole_file import whole_file
 
 
@@ -115,7 +116,7 @@ def _table(results: Mapping[str, Mapping[str, Figure]], groups: Mapping[str, Map
     counts = [f"{len(groups[n]['label'])} disks of {len(set(groups[n]['patient']))} patients" for n in results]
     lines.append("| cases | " + " | ".join(counts) + " |")
     for name in next(iter(results.values())):
-        cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*group[name]) for group in results.values()]
+        cells = [with_interval(group[name]) for group in results.values()]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,8 @@ python -m scripts.evaluate_phantom_disks --rois runs/phantom_test.npz --output_d
 Two truths: the word of one reader, drawn from the shares of readers, who differ near the borders of the definitions; and the
 class by the definition. Whoever knew the shares exactly and called each disk what most readers call it would still miss the
 one reader's word as often as the column ``ceiling`` says.
+
+A second table has the errors of the outline that the network gives of the axial view.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bundle.datasets.rois import SavedRois
-from bundle.disks.assess import Figure, assess
+from bundle.disks.assess import Figure, assess, assess_outlines
 from bundle.disks.conformal import calibrated, prediction_sets
 from bundle.disks.definition import by_definition, outline_from
-from bundle.disks.outputs import split_outputs
+from bundle.disks.outputs import LENGTHS, MM_PER_UNIT, split_outputs
+from bundle.disks.types import DiskOutline
 from bundle.geometry import DISK_LEVELS
+from bundle.statistics import with_interval
 from bundle.weights import load_weights
 from bundle.whole_file import whole_file
 
@@ -56,7 +60,7 @@ def main(
     config: str | Sequence[str] = ("configs/train_disks.yaml", "configs/evaluate_disks.yaml"),
     seed: int = 0,
 ) -> None:
-    """Write ``figures.json`` and ``figures.md``, and print the table.
+    """Write ``figures.json`` and ``figures.md``, and print the tables.
 
     Args:
         rois: file of scripts.render_rois, of patients that training has not seen.
@@ -68,10 +72,12 @@ def main(
     data = SavedRois(rois)
     figures: dict[str, dict[str, dict[str, Figure]]] = {name: {} for name in _ROWS}
     for column, views in VIEWS.items():
-        probabilities, outlines, threshold = judge(data, views, weights, config)
+        probabilities, said, threshold = judge(data, views, weights, config)
         judged = {column: probabilities}
         if views == ("axial",):
-            judged |= {_BY_OUTLINE: outlines, _TOGETHER: (probabilities + outlines) / 2}
+            readers = np.array([by_definition(outline).readers for outline in said])
+            judged |= {_BY_OUTLINE: readers, _TOGETHER: (probabilities + readers) / 2}
+            figures["outline"] = {"error": assess_outlines(said, true_outlines(data.arrays), data.arrays["patient"])}
         for truth, label in truths(data.arrays, seed).items():
             for name, shares in judged.items():
                 sets = prediction_sets(shares, threshold) if name == column else None
@@ -85,6 +91,16 @@ def main(
     print(table)
 
 
+def true_outlines(arrays: Mapping[str, NDArray]) -> list[DiskOutline]:
+    """What the network should have given."""
+    parts = {name: torch.from_numpy(arrays[name]) / MM_PER_UNIT for name in LENGTHS}
+    return _outlines(parts)
+
+
+def _outlines(parts: Mapping[str, torch.Tensor]) -> list[DiskOutline]:
+    return [outline_from({name: part[k] for name, part in parts.items()}) for k in range(len(parts["rim"]))]
+
+
 def truths(arrays: Mapping[str, NDArray], seed: int) -> dict[str, NDArray[np.int64]]:
     """``reader``: the word of one reader for each disk; ``definition``: the class by the rule."""
     bounds = arrays["readers"].astype(np.float64).cumsum(1)
@@ -94,11 +110,11 @@ def truths(arrays: Mapping[str, NDArray], seed: int) -> dict[str, NDArray[np.int
 
 def judge(
     data: SavedRois, views: Sequence[str], weights: str | Path, config: str | Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+) -> tuple[NDArray[np.float64], list[DiskOutline], float]:
     """What the network says of the disks by some of their views.
 
     Returns:
-        (N, 3) calibrated probabilities; (N, 3) shares of readers by its outline; the threshold of the sets.
+        (N, 3) calibrated probabilities; the outlines that it gives; the threshold of the sets.
     """
     parser = ConfigParser()
     parser.read_config(config)
@@ -111,25 +127,25 @@ def judge(
             images = [torch.as_tensor(prepare(data[int(k)])["image"]) for k in places]
             rows.append(network(torch.stack(images)).float())
     parts = split_outputs(torch.cat(rows))
-    outlines = [by_definition(outline_from({name: part[k] for name, part in parts.items()})) for k in range(len(data))]
     probabilities = calibrated(parts["findings"], float(parser["temperature"]))
-    threshold = float(parser.get_parsed_content("set_threshold"))
-    return probabilities, np.array([outline.readers for outline in outlines]), threshold
+    return probabilities, _outlines(parts), float(parser.get_parsed_content("set_threshold"))
 
 
 def markdown(figures: Mapping[str, Mapping[str, Mapping[str, Figure]]], disks: int, patients: int) -> str:
-    """A row a figure, in percent where it is a share."""
+    """A row a figure."""
     columns = [*VIEWS, _BY_OUTLINE, _TOGETHER, "ceiling"]
     lines = [f"| {disks} disks of {patients} patients | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for truth, names in _ROWS.items():
         for name in names:
             cells = [_cell(figures[truth].get(column, {}).get(name)) for column in columns]
             lines.append(f"| {name.replace('_', ' ')}, {truth} | " + " | ".join(cells) + " |")
+    lines += ["", "| the outline that the axial view is given | error |", "| --- | --- |"]
+    lines += [f"| {name} | {with_interval(figure, 2)} |" for name, figure in figures["outline"]["error"].items()]
     return "\n".join(lines) + "\n"
 
 
 def _cell(figure: Figure | None) -> str:
-    return "" if figure is None else "{:.3f} [{:.3f}, {:.3f}]".format(*figure)
+    return "" if figure is None else with_interval(figure)
 
 
 if __name__ == "__main__":

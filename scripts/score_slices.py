@@ -20,7 +20,7 @@ from tqdm import tqdm
 from bundle.datasets.rsna import axial_rows
 from bundle.disks.transforms import find_disks
 from bundle.geometry import DISK_LEVELS
-from bundle.statistics import bootstrap_interval
+from bundle.statistics import bootstrap_interval, with_interval
 from bundle.study import StudyError
 from bundle.whole_file import whole_file
 
@@ -117,9 +117,7 @@ def as_text(table: Mapping[str, Any], rows: Sequence[Row]) -> str:
     lines = [f"{len(rows)} annotated slices of {len({row.study for row in rows})} studies: {counts}", ""]
     lines += ["| slices | given the annotated level, % |", "| --- | --- |"]
     for name, share in table["right"].items():
-        lines.append(
-            f"| {name} | " + ("-" if share is None else "{:.1f} [{:.1f}, {:.1f}]".format(*np.multiply(100, share))) + " |"
-        )
+        lines.append(f"| {name} | {'-' if share is None else with_interval(share, 1, 100)} |")
     return "\n".join(lines)
 
 

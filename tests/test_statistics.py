@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bundle.statistics import bootstrap_interval
+from bundle.statistics import bootstrap_interval, with_interval
 
 
 def mean_of(values: np.ndarray):
@@ -74,3 +74,8 @@ def test_one_patient_has_no_spread():
 
 def test_no_cases_have_no_figure():
     assert np.isnan(bootstrap_interval(np.zeros(0), mean_of(np.zeros(0)))).all()
+
+
+def test_a_figure_is_written_with_its_interval():
+    assert with_interval((0.7754, 0.749, 0.8)) == "0.775 [0.749, 0.800]"
+    assert with_interval((0.7754, 0.749, 0.8), 1, 100) == "77.5 [74.9, 80.0]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, cohen_kappa_score, roc_auc_score
 
 from bundle.disks.conformal import calibration_error
+from bundle.disks.definition import by_definition
+from bundle.disks.types import DiskOutline
 from bundle.geometry import DISK_LEVELS, FINDINGS
 from bundle.statistics import bootstrap_interval
 
@@ -70,6 +72,45 @@ def assess(
         truth_grade = cases["pfirrmann"]
         figures["pfirrmann_kappa"] = lambda k: float(cohen_kappa_score(truth_grade[k], grades[k], weights="quadratic"))
     return {name: bootstrap_interval(cases["patient"], figure, repeats) for name, figure in figures.items()}
+
+
+def assess_outlines(
+    said: Sequence[DiskOutline], truth: Sequence[DiskOutline], patient: NDArray, repeats: int = 400
+) -> dict[str, Figure]:
+    """Errors of outlines, each (value, low, high), as distances without a sign.
+
+    Means over disks and directions: ``rim_mm`` and ``excess_mm``; over disks: ``center_mm``. Medians over disks, of what the
+    definition measures: ``reach_mm``; ``beyond_rim_deg`` of disks that truly lie beyond the rim; ``extent_mm`` and
+    ``base_mm`` of those that are a herniation by both outlines, with the shares whose ``zone`` and ``side`` are right.
+
+    Args:
+        said: outlines that a network gives.
+        truth: those of the same disks.
+        patient: (N,) whose each disk is.
+        repeats: bootstrap samples.
+    """
+    pairs = list(zip(said, truth, strict=True))
+    measured = [(by_definition(a), by_definition(b)) for a, b in pairs]
+    beyond = np.array([b.beyond_rim_deg > 0 for _, b in measured])
+    focal = np.array([a.focal is not None and b.focal is not None for a, b in measured])
+    both = [(a.focal, b.focal) for a, b in measured if a.focal is not None and b.focal is not None]
+
+    def over(cases: NDArray, errors: Sequence[float], middle: Callable[..., Any]) -> Figure:
+        values = np.array(errors, dtype=np.float64)
+        return bootstrap_interval(cases, lambda k: float(middle(values[k])), repeats)
+
+    degrees = [abs(a.beyond_rim_deg - b.beyond_rim_deg) for a, b in measured if b.beyond_rim_deg > 0]
+    return {
+        "rim_mm": over(patient, [float(np.abs(a.rim_mm - b.rim_mm).mean()) for a, b in pairs], np.mean),
+        "excess_mm": over(patient, [float(np.abs(a.excess_mm - b.excess_mm).mean()) for a, b in pairs], np.mean),
+        "center_mm": over(patient, [float(np.linalg.norm(a.center_mm - b.center_mm)) for a, b in pairs], np.mean),
+        "reach_mm": over(patient, [abs(a.reach_mm - b.reach_mm) for a, b in measured], np.median),
+        "beyond_rim_deg": over(patient[beyond], degrees, np.median),
+        "extent_mm": over(patient[focal], [abs(a.extent_mm - b.extent_mm) for a, b in both], np.median),
+        "base_mm": over(patient[focal], [abs(a.base_mm - b.base_mm) for a, b in both], np.median),
+        "zone": over(patient[focal], [a.zone == b.zone for a, b in both], np.mean),
+        "side": over(patient[focal], [a.side == b.side for a, b in both], np.mean),
+    }
 
 
 def _where(mask: NDArray[np.bool_], values: NDArray) -> Callable[[NDArray[np.intp]], float]:
