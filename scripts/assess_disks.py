@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.disks.assess import Figure, assess
-from bundle.disks.conformal import calibrated, conformal_threshold, fit_calibration, prediction_sets
+from bundle.disks.conformal import calibrated, calibration_error, conformal_threshold, fit_calibration, prediction_sets
 from bundle.disks.outputs import PARTS
 from bundle.geometry import FINDINGS
 from bundle.statistics import with_interval
@@ -33,6 +33,7 @@ def main(
     contrasts: Sequence[str] = ("t2",),
     fused: Sequence[str] = ("t1", "t2"),
     offsets: bool = False,
+    temperature: float | None = None,
 ) -> None:
     """Write ``figures.json``, ``figures.md`` and pictures for one picture of a disk, and for two contrasts together.
 
@@ -46,6 +47,7 @@ def main(
         offsets: fit the classes' shares too, not the temperature alone: right for patients like these. The set at hand may
             have fewer herniations than the hospitals where the weights will be used; then the shares that training has
             drawn serve better.
+        temperature: of the release; None for the one that fits best. One for all ways to see a disk cannot fit each best.
     """
     with np.load(judged, allow_pickle=False) as file:
         cases = {name: file[name] for name in file.files if name != "sagittal"}
@@ -57,9 +59,7 @@ def main(
             continue
         results[name], probabilities = measure(group, folds, coverage, offsets)
         _pictures(Path(output_dir) / f"{name.replace(' ', '-')}.png", probabilities, group)
-    temperature, shift = fit_calibration(_part(one, "findings"), one["label"], offsets)
-    threshold = conformal_threshold(calibrated(_part(one, "findings"), temperature, shift), one["label"], coverage)
-    release = {"temperature": temperature, "offsets": shift.tolist(), "set_threshold": threshold}
+    release = _release(one, coverage, offsets, temperature)
     with whole_file(Path(output_dir) / "figures.json") as part:
         part.write_text(json.dumps({"figures": results, "release": release}, indent=1) + "\n")
     table = _table(results, {"+".join(contrasts): one, " and ".join(fused): several})
@@ -67,6 +67,22 @@ def main(
         part.write_text(table)
     print(table)
     print("for configs/inference.yaml:", json.dumps({k: np.round(v, 3).tolist() for k, v in release.items()}))
+
+
+def _release(
+    cases: Mapping[str, NDArray], coverage: float, offsets: bool, temperature: float | None
+) -> dict[str, float | list[float]]:
+    """The calibration for weights that are trained on all patients, and its error on the cases that it was fitted on."""
+    fitted, shift = fit_calibration(_part(cases, "findings"), cases["label"], offsets)
+    released = fitted if temperature is None else float(temperature)
+    probabilities = calibrated(_part(cases, "findings"), released, shift)
+    return {
+        "fitted_temperature": fitted,
+        "temperature": released,
+        "offsets": shift.tolist(),
+        "set_threshold": conformal_threshold(probabilities, cases["label"], coverage),
+        "ece": calibration_error(probabilities, cases["label"]),
+    }
 
 
 def measure(

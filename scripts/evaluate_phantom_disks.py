@@ -7,7 +7,8 @@ Two truths: the word of one reader, drawn from the shares of readers, who differ
 class by the definition. Whoever knew the shares exactly and called each disk what most readers call it would still miss the
 one reader's word as often as the column ``ceiling`` says.
 
-A second table has the errors of the outline that the network gives of the axial view.
+A second table has the errors of the outline that the network gives of the axial view. The thresholds that are printed last
+are fitted on these very disks: with development disks (phantom_meeting.npz) they are for configs/inference.yaml.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tqdm import tqdm
 
 from bundle.datasets.rois import SavedRois
 from bundle.disks.assess import Figure, assess, assess_outlines
-from bundle.disks.conformal import calibrated, prediction_sets
+from bundle.disks.conformal import calibrated, conformal_threshold, fit_calibration, prediction_sets
 from bundle.disks.definition import by_definition, outline_from
 from bundle.disks.outputs import LENGTHS, MM_PER_UNIT, split_outputs
 from bundle.disks.types import DiskOutline
@@ -59,6 +60,7 @@ def main(
     weights: str = "models/disks.pt",
     config: str | Sequence[str] = ("configs/train_disks.yaml", "configs/evaluate_disks.yaml"),
     seed: int = 0,
+    coverage: float = 0.9,
 ) -> None:
     """Write ``figures.json`` and ``figures.md``, and print the tables.
 
@@ -68,9 +70,11 @@ def main(
         weights: of the classifier.
         config: with ``network_def``, ``preprocessing`` and the calibration.
         seed: of the readers' words.
+        coverage: of the sets whose thresholds are printed.
     """
     data = SavedRois(rois)
     figures: dict[str, dict[str, dict[str, Figure]]] = {name: {} for name in _ROWS}
+    fitted: dict[str, dict[str, float]] = {}
     for column, views in VIEWS.items():
         probabilities, said, threshold = judge(data, views, weights, config)
         judged = {column: probabilities}
@@ -78,6 +82,7 @@ def main(
             readers = np.array([by_definition(outline).readers for outline in said])
             judged |= {_BY_OUTLINE: readers, _TOGETHER: (probabilities + readers) / 2}
             figures["outline"] = {"error": assess_outlines(said, true_outlines(data.arrays), data.arrays["patient"])}
+        fitted[column] = fitted_on(probabilities, truths(data.arrays, seed)["reader"], coverage)
         for truth, label in truths(data.arrays, seed).items():
             for name, shares in judged.items():
                 sets = prediction_sets(shares, threshold) if name == column else None
@@ -89,6 +94,16 @@ def main(
         with whole_file(Path(output_dir) / name) as part:
             part.write_text(text)
     print(table)
+    print("fitted on these disks:", json.dumps(fitted))
+
+
+def fitted_on(probabilities: NDArray[np.float64], word: NDArray[np.int64], coverage: float) -> dict[str, float]:
+    """Threshold of the sets, and what the temperature would have to be multiplied by to fit best."""
+    factor, _ = fit_calibration(np.log(probabilities), word, offsets=False)
+    return {
+        "set_threshold": round(conformal_threshold(probabilities, word, coverage), 3),
+        "temperature_factor": round(factor, 3),
+    }
 
 
 def true_outlines(arrays: Mapping[str, NDArray]) -> list[DiskOutline]:

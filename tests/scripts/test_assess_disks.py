@@ -74,6 +74,13 @@ def test_overconfident_logits_are_cooled(tmp_path):
     assert temperature[9.0] == pytest.approx(3 * temperature[3.0], rel=0.05)
 
 
+def test_a_released_temperature_can_be_given_and_the_sets_threshold_goes_with_it(tmp_path, assessed):
+    main(judgements(tmp_path / "judged.npz"), str(tmp_path), temperature=2.0)
+    fitted, given = (json.loads((folder / "figures.json").read_text())["release"] for folder in (assessed[0], tmp_path))
+    assert given["temperature"] == 2.0 and given["fitted_temperature"] == fitted["temperature"]
+    assert given["set_threshold"] != fitted["set_threshold"] and given["ece"] > fitted["ece"]
+
+
 def test_table_and_pictures_are_written(assessed):
     folder, _ = assessed
     assert "| cases | 200 disks of 40 patients | 200 disks of 40 patients |" in (folder / "figures.md").read_text()
