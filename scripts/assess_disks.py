@@ -23,6 +23,7 @@ from bundle.disks.outputs import PARTS
 from bundle.geometry import FINDINGS
 from bundle.statistics import with_interval
 from bundle.whole_file import whole_file
+from scripts.model_card import write_section
 
 
 def main(
@@ -34,6 +35,8 @@ def main(
     fused: Sequence[str] = ("t1", "t2"),
     offsets: bool = False,
     temperature: float | None = None,
+    section: str | None = None,
+    model_card: str = "docs/README.md",
 ) -> None:
     """Write ``figures.json``, ``figures.md`` and pictures for one picture of a disk, and for two contrasts together.
 
@@ -48,23 +51,29 @@ def main(
             have fewer herniations than the hospitals where the weights will be used; then the shares that training has
             drawn serve better.
         temperature: of the release; None for the one that fits best. One for all ways to see a disk cannot fit each best.
+        section: of the model card, that gets the tables; None for none.
+        model_card: file that has the section.
     """
     with np.load(judged, allow_pickle=False) as file:
         cases = {name: file[name] for name in file.files if name != "sagittal"}
     one = _pick(cases, np.isin(cases["contrast"], list(contrasts)))
     several = _fused(cases, fused)
     results: dict[str, dict[str, Figure]] = {}
+    confusion: list[str] = []
     for name, group in {"+".join(contrasts): one, " and ".join(fused): several}.items():
         if len(group["label"]) == 0:
             continue
         results[name], probabilities = measure(group, folds, coverage, offsets)
+        confusion += _confusion(name, group["label"], probabilities.argmax(1))
         _pictures(Path(output_dir) / f"{name.replace(' ', '-')}.png", probabilities, group)
     release = _release(one, coverage, offsets, temperature)
     with whole_file(Path(output_dir) / "figures.json") as part:
         part.write_text(json.dumps({"figures": results, "release": release}, indent=1) + "\n")
-    table = _table(results, {"+".join(contrasts): one, " and ".join(fused): several})
+    table = "\n".join([_table(results, {"+".join(contrasts): one, " and ".join(fused): several}), *confusion])
     with whole_file(Path(output_dir) / "figures.md") as part:
         part.write_text(table)
+    if section:
+        write_section(model_card, section, table)
     print(table)
     print("for configs/inference.yaml:", json.dumps({k: np.round(v, 3).tolist() for k, v in release.items()}))
 
@@ -135,6 +144,13 @@ def _table(results: Mapping[str, Mapping[str, Figure]], groups: Mapping[str, Map
         cells = [with_interval(group[name]) for group in results.values()]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _confusion(name: str, label: NDArray, judged: NDArray) -> list[str]:
+    counts = [[int(((label == a) & (judged == b)).sum()) for b in range(len(FINDINGS))] for a in range(len(FINDINGS))]
+    lines = [f"| {name}: reader \\\\ classifier | " + " | ".join(FINDINGS) + " |", "| --- |" + " --- |" * len(FINDINGS)]
+    lines += [f"| {finding} | " + " | ".join(map(str, row)) + " |" for finding, row in zip(FINDINGS, counts, strict=True)]
+    return [*lines, ""]
 
 
 def _pictures(path: Path, probabilities: NDArray[np.float64], cases: Mapping[str, NDArray]) -> None:

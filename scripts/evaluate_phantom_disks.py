@@ -32,9 +32,10 @@ from bundle.disks.definition import by_definition, outline_from
 from bundle.disks.outputs import LENGTHS, MM_PER_UNIT, split_outputs
 from bundle.disks.types import DiskOutline
 from bundle.geometry import DISK_LEVELS
-from bundle.statistics import with_interval
+from bundle.statistics import bootstrap_interval, with_interval
 from bundle.weights import load_weights
 from bundle.whole_file import whole_file
+from scripts.model_card import write_section
 
 #: Columns of the table, and the views that each of them sees. Two more follow, by the axial view alone: what the definition
 #: makes of the outline that the network gives, and the mean of that and of the network's own probabilities.
@@ -43,6 +44,8 @@ VIEWS: Mapping[str, tuple[str, ...]] = {
     "sagittal alone": ("sagittal",),
     "both views": ("axial", "sagittal"),
 }
+#: Accuracy by level of Pan et al. (JMIR Med Inform 2021;9(5):e14755), measured in their own hospital.
+PAPER: Mapping[str, float] = dict(zip(DISK_LEVELS, (0.927, 0.844, 0.921, 0.904, 0.842), strict=True))
 _BY_OUTLINE, _TOGETHER = "axial, by the outline", "axial, mean of both"
 _LEVELS = [f"accuracy_{level}" for level in DISK_LEVELS]
 _ROWS = {
@@ -61,6 +64,8 @@ def main(
     config: str | Sequence[str] = ("configs/train_disks.yaml", "configs/evaluate_disks.yaml"),
     seed: int = 0,
     coverage: float = 0.9,
+    section: str | None = None,
+    model_card: str = "docs/README.md",
 ) -> None:
     """Write ``figures.json`` and ``figures.md``, and print the tables.
 
@@ -71,6 +76,8 @@ def main(
         config: with ``network_def``, ``preprocessing`` and the calibration.
         seed: of the readers' words.
         coverage: of the sets whose thresholds are printed.
+        section: of the model card, that gets the tables; None for none.
+        model_card: file that has the section.
     """
     data = SavedRois(rois)
     figures: dict[str, dict[str, dict[str, Figure]]] = {name: {} for name in _ROWS}
@@ -82,6 +89,7 @@ def main(
             readers = np.array([by_definition(outline).readers for outline in said])
             judged |= {_BY_OUTLINE: readers, _TOGETHER: (probabilities + readers) / 2}
             figures["outline"] = {"error": assess_outlines(said, true_outlines(data.arrays), data.arrays["patient"])}
+            figures["gain"] = {_TOGETHER: gain(judged[column], judged[_TOGETHER], data.arrays, seed)}
         fitted[column] = fitted_on(probabilities, truths(data.arrays, seed)["reader"], coverage)
         for truth, label in truths(data.arrays, seed).items():
             for name, shares in judged.items():
@@ -93,8 +101,21 @@ def main(
     for name, text in (("figures.json", json.dumps(figures, indent=1) + "\n"), ("figures.md", table)):
         with whole_file(Path(output_dir) / name) as part:
             part.write_text(text)
+    if section:
+        write_section(model_card, section, table)
     print(table)
     print("fitted on these disks:", json.dumps(fitted))
+
+
+def gain(
+    one: NDArray[np.float64], other: NDArray[np.float64], arrays: Mapping[str, NDArray], seed: int
+) -> dict[str, Figure]:
+    """How much more often the other judge is right, on the same disks, by either truth."""
+    found = {}
+    for truth, label in truths(arrays, seed).items():
+        more = (other.argmax(1) == label).astype(np.float64) - (one.argmax(1) == label)
+        found[truth] = bootstrap_interval(arrays["patient"], lambda k, more=more: float(more[k].mean()), 400)
+    return found
 
 
 def fitted_on(probabilities: NDArray[np.float64], word: NDArray[np.int64], coverage: float) -> dict[str, float]:
@@ -149,12 +170,17 @@ def judge(
 def markdown(figures: Mapping[str, Mapping[str, Mapping[str, Figure]]], disks: int, patients: int) -> str:
     """A row a figure."""
     columns = [*VIEWS, _BY_OUTLINE, _TOGETHER, "ceiling"]
-    lines = [f"| {disks} disks of {patients} patients | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
+    heads = [f"{disks} disks of {patients} patients", "the paper", *columns]
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " --- |" * (len(heads) - 1)]
     for truth, names in _ROWS.items():
         for name in names:
-            cells = [_cell(figures[truth].get(column, {}).get(name)) for column in columns]
+            paper = PAPER.get(name.removeprefix("accuracy_"))
+            cells = ["" if paper is None else f"{paper:.3f}"]
+            cells += [_cell(figures[truth].get(column, {}).get(name)) for column in columns]
             lines.append(f"| {name.replace('_', ' ')}, {truth} | " + " | ".join(cells) + " |")
-    lines += ["", "| the outline that the axial view is given | error |", "| --- | --- |"]
+    gained = " and ".join(f"{with_interval(figure)} ({truth})" for truth, figure in figures["gain"][_TOGETHER].items())
+    lines += ["", f"The mean of both is right more often than the axial view alone by {gained}, paired.", ""]
+    lines += ["| the outline that the axial view is given | error |", "| --- | --- |"]
     lines += [f"| {name} | {with_interval(figure, 2)} |" for name, figure in figures["outline"]["error"].items()]
     return "\n".join(lines) + "\n"
 

@@ -82,8 +82,11 @@ def test_a_released_temperature_can_be_given_and_the_sets_threshold_goes_with_it
 
 
 def test_table_and_pictures_are_written(assessed):
-    folder, _ = assessed
-    assert "| cases | 200 disks of 40 patients | 200 disks of 40 patients |" in (folder / "figures.md").read_text()
+    folder, found = assessed
+    table = (folder / "figures.md").read_text()
+    assert "| cases | 200 disks of 40 patients | 200 disks of 40 patients |" in table
+    counts = [[int(n) for n in line.split("|")[2:5]] for line in table.split("t2: reader")[1].splitlines()[2:5]]
+    assert np.sum(counts) == 200 and np.trace(counts) == pytest.approx(200 * found["figures"]["t2"]["accuracy"][0])
     assert {p.name for p in folder.glob("*.png")} == {"t2.png", "t1-and-t2.png"}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bundle.datasets.rois import save_rois
-from scripts.evaluate_phantom_disks import fitted_on, main, true_outlines, truths
+from scripts.evaluate_phantom_disks import fitted_on, gain, main, true_outlines, truths
 
 
 def test_a_readers_word_is_drawn_by_the_shares_and_the_definition_stays():
@@ -37,6 +37,16 @@ def test_the_fitted_threshold_covers_as_many_words_as_asked_for():
     assert found["temperature_factor"] == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_gain_of_another_judge_is_paired():
+    label = np.arange(30) % 3
+    arrays = {"label": label, "readers": np.eye(3)[label], "patient": np.arange(30) // 5}
+    right, wrong = np.eye(3)[label], np.eye(3)[(label + 1) % 3]
+    half = np.where((np.arange(30) % 2 == 0)[:, None], right, wrong)
+    found = gain(half, right, arrays, seed=0)
+    assert found["reader"][0] == found["definition"][0] == 0.5
+    assert gain(right, right, arrays, seed=0)["reader"] == (0.0, 0.0, 0.0)
+
+
 def test_every_view_and_the_outline_are_told_with_intervals(tmp_path):
     rng = np.random.default_rng(0)
     count, label = 10, np.arange(10) % 3
@@ -47,12 +57,15 @@ def test_every_view_and_the_outline_are_told_with_intervals(tmp_path):
         "rim": np.full((count, 24), 20.0, dtype=np.float32), "excess": np.zeros((count, 24), dtype=np.float32),
         "center": np.zeros((count, 2), dtype=np.float32), "measures": np.zeros((count, 4), dtype=np.float32),
     }  # fmt: skip
-    main(str(save_rois(tmp_path / "rois.npz", arrays)), str(tmp_path))
+    card = tmp_path / "card.md"
+    card.write_text("<!-- begin disks -->\n<!-- end disks -->\n")
+    main(str(save_rois(tmp_path / "rois.npz", arrays)), str(tmp_path), section="disks", model_card=str(card))
     found = json.loads((tmp_path / "figures.json").read_text())
     assert found["reader"]["ceiling"]["accuracy"] == [1.0, 1.0, 1.0]
     assert set(found["definition"]) == {
         "axial alone", "sagittal alone", "both views", "axial, by the outline", "axial, mean of both",
     }  # fmt: skip
     table = (tmp_path / "figures.md").read_text()
+    assert table in card.read_text() and "| accuracy L5-S1, reader | 0.842 |" in table
     value, low, high = found["outline"]["error"]["excess_mm"]
     assert low <= value <= high and f"| excess_mm | {value:.2f} [{low:.2f}, {high:.2f}] |" in table
