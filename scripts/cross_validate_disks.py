@@ -29,6 +29,7 @@ def main(
     output_dir: str,
     rois: str = "runs/spider.npz",
     folds: int = 4,
+    only: Sequence[int] | None = None,
     config_files: Sequence[str] = CONFIGS,
     **overrides: Any,
 ) -> None:
@@ -38,11 +39,13 @@ def main(
         output_dir: of all that is written; a fold whose weights are there is not trained again.
         rois: file of scripts.cut_rois.
         folds: a patient belongs to the fold that is the remainder of his number.
+        only: these folds are trained, and nothing is judged, so that several processes can share the work; the command without
+            it comes last.
         config_files: of the training.
         overrides: of the configs, such as ``--max_epochs 8 --start_weights None``.
     """
     judged = []
-    for fold in range(folds):
+    for fold in range(folds) if only is None else only:
         weights = Path(output_dir) / f"fold{fold}.pt"
         others = [k for k in range(folds) if k != fold]
         # MONAI takes None for an override that is not there.
@@ -52,7 +55,10 @@ def main(
                 config_file=list(config_files), patients=[folds, others], weights=str(weights),
                 output_dir=str(Path(output_dir) / f"fold{fold}"), **given,
             )  # fmt: skip
-        judged.append(judge(config_files, weights, SavedRois(rois, patients=(folds, [fold]))))
+        if only is None:
+            judged.append(judge(config_files, weights, SavedRois(rois, patients=(folds, [fold]))))
+    if only is not None:
+        return
     path = save_rois(
         Path(output_dir) / "judged.npz", {name: np.concatenate([part[name] for part in judged]) for name in judged[0]}
     )

@@ -56,6 +56,15 @@ def test_a_fold_that_is_there_is_not_trained_again(rois, trainings, tmp_path):
     assert len(trainings) == 2
 
 
+def test_several_processes_can_share_the_folds(rois, trainings, tmp_path):
+    for only in ([0], [1]):
+        main(str(tmp_path / "folds"), rois=str(rois), folds=2, only=only)
+        assert not (tmp_path / "folds" / "judged.npz").exists()
+    main(str(tmp_path / "folds"), rois=str(rois), folds=2)
+    assert [given["patients"] for given in trainings] == [[2, [1]], [2, [0]]]
+    assert (tmp_path / "folds" / "judged.npz").is_file()
+
+
 def test_overrides_reach_the_training_and_none_is_nothing(rois, trainings, tmp_path):
     main(str(tmp_path / "folds"), rois=str(rois), folds=2, max_epochs=8, start_weights=None)
     assert trainings[0]["max_epochs"] == 8 and trainings[0]["start_weights"] == ""
