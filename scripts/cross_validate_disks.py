@@ -39,8 +39,8 @@ def main(
         output_dir: of all that is written; a fold whose weights are there is not trained again.
         rois: file of scripts.cut_rois.
         folds: a patient belongs to the fold that is the remainder of his number.
-        only: these folds are trained, and nothing is judged, so that several processes can share the work; the command without
-            it comes last.
+        only: these folds are trained, and nothing is judged, so that several processes can share the work; the command
+            without it comes last.
         config_files: of the training.
         overrides: of the configs, such as ``--max_epochs 8 --start_weights None``.
     """
