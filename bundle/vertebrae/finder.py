@@ -29,11 +29,15 @@ class NamedSpine:
         flags: ``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``, ``levels_missing``, ``transitional_anatomy``,
             ``picture_upside_down``.
         margin: of the naming, see bundle.vertebrae.naming.Naming; 0 where no spine was found.
+        likeness: of the column to a lumbar spine, see likeness; 0 without bodies.
+        transition: mean score of L5 and S1 as lumbosacral transition; 0 without them.
     """
 
     vertebrae: tuple[Vertebra, ...]
     flags: tuple[str, ...]
     margin: float
+    likeness: float = 0.0
+    transition: float = 0.0
 
 
 class VertebraFinder:
@@ -121,8 +125,9 @@ class VertebraFinder:
         transition = transition_score(bodies, naming)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
             return NamedSpine((), ("picture_upside_down",), 0.0)
-        if not self._is_lumbar(naming, scores, transition):
-            return NamedSpine((), ("no_spine_found",), 0.0)
+        like = likeness(naming, scores, transition)
+        if not self._is_lumbar(naming, like):
+            return NamedSpine((), ("no_spine_found",), 0.0, like, transition)
         kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
@@ -130,7 +135,7 @@ class VertebraFinder:
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
         flags = self._flags({v.level for v in found}, naming.margin, transition)
-        return NamedSpine(tuple(found), flags, naming.margin)
+        return NamedSpine(tuple(found), flags, naming.margin, like, transition)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
@@ -146,11 +151,11 @@ class VertebraFinder:
         shares_seen = np.minimum(np.array([len(b) for b in bodies]) / _usual_slices(bodies), 1.0)
         return self.namer(centers, heights, scores, ups, shares_seen), scores
 
-    def _is_lumbar(self, naming: Naming, scores: NDArray, transition: float) -> bool:
-        """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
+    def _is_lumbar(self, naming: Naming, like: float) -> bool:
+        """Whether bodies with these names, as like a lumbar spine as that, are one and not something else."""
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores, transition) >= self.min_likeness
+        return bool(lumbar) and len(kept) >= self.min_bodies and like >= self.min_likeness
 
     def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
@@ -158,7 +163,7 @@ class VertebraFinder:
         if not bodies:
             return False
         other = self.name(bodies)
-        lumbar = self._is_lumbar(*other, transition_score(bodies, other[0]))
+        lumbar = self._is_lumbar(other[0], likeness(*other, transition_score(bodies, other[0])))
         return lumbar and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
