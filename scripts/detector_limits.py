@@ -196,16 +196,12 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
     """
     finder = load_finder(weights)
     found: dict[str, Any] = {}
-    kinds: dict[str, list[np.ndarray]] = {}
-    for kind in tqdm(NEGATIVES, unit="kind"):
-        kinds[kind] = phantom_pictures(count, seed=9_000_000, negatives=1.0, negative_kinds={kind: 1.0})
-    kinds["noise"] = [_rng(k).rayleigh(1.0, (256, 256)) for k in range(count)]
-    kinds["photographs (scikit-learn, matplotlib)"] = photographs()
+    kinds = {**phantom_negatives(count, seed=9_000_000), "photographs (scikit-learn, matplotlib)": photographs()}
     for kind, pictures in kinds.items():
         refused = 0
         flags: dict[str, int] = {}
         for pixels in pictures:
-            vertebrae, why = finder(_series(_image(pixels)))
+            vertebrae, why = finder(series_of_picture(pixels))
             refused += not any(v.level in LUMBAR_LEVELS for v in vertebrae)
             for flag in why:
                 flags[flag] = flags.get(flag, 0) + 1
@@ -215,6 +211,15 @@ def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str =
     found["all"] = {"images": total, "refused": refused, "share": wilson_interval(refused, total)}
     write_figures(output, found)
     print(json.dumps(found, indent=1))
+
+
+def phantom_negatives(count: int, seed: int) -> dict[str, list[np.ndarray]]:
+    """``count`` pictures of each kind that is no lumbar spine: of phantoms, and noise."""
+    kinds = {
+        kind: phantom_pictures(count, seed=seed, negatives=1.0, negative_kinds={kind: 1.0})
+        for kind in tqdm(NEGATIVES, unit="kind")
+    }
+    return {**kinds, "noise": [_rng(seed + k).rayleigh(1.0, (256, 256)) for k in range(count)]}
 
 
 def phantom_pictures(count: int, **settings: Any) -> list[np.ndarray]:
@@ -238,8 +243,9 @@ def photographs() -> list[np.ndarray]:
     return whole + parts
 
 
-def _series(*images: StudyImage) -> Series:
-    return Series("picture", images, (tuple(range(len(images))),), "sagittal", "unknown")
+def series_of_picture(pixels: np.ndarray) -> Series:
+    """A picture alone as a sagittal series, without a place in a patient."""
+    return Series("picture", (_image(pixels),), ((0,),), "sagittal", "unknown")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ DEFAULT_CONTRASTS: Mapping[str, float] = {"T2": 0.5, "T1": 0.2, "STIR": 0.1, "T2
 _CENTERS: Mapping[str, float] = {"L5": 0.1, "L4": 0.35, "L3": 0.35, "L2": 0.15, "L1": 0.05}
 #: Transitions that the shape of L5 and S1 shows; of a sixth lumbar body or a rib on L1 a sagittal slice shows nothing.
 TRANSITIONS_IN_VIEW = ("sacralised L5", "lumbarised S1")
+#: How far from the middle of the column lie the outer slices of a stack (from the pedicles to the tips of the transverse
+#: processes), and planes beside the spine.
+_LATERAL_MM, _BESIDE_MM = (13.0, 42.0), (38.0, 90.0)
 _TALL_MM = 330.0  # larger fields of view show bodies above T7
 
 
@@ -100,6 +103,8 @@ class VertebraSlices(Dataset):
         roll_deg: standard deviation of the picture's turn in its own plane.
         cut: share of planes that end below S1 or S2 and are padded with black, as many studies are: the names must not
             depend on seeing the whole sacrum.
+        lateral: share of planes to the side of the column: the outer slices of a stack, on which joints, processes and
+            foramina must not be taken for bodies.
         transitions: shares of transitional anatomy; a sixth lumbar body has no name, so it is not among the defaults.
         name_transitional: whether bodies of transitional patients have names. Those follow from counting, of which a slice
             shows little, and they contradict the look by which readers name: without them a detector names by the look
@@ -123,6 +128,7 @@ class VertebraSlices(Dataset):
         contrasts_per_plane: int = 2,
         roll_deg: float = 4.0,
         cut: float = 0.3,
+        lateral: float = 0.0,
         transitions: Mapping[str, float] | None = None,
         name_transitional: bool = True,
         variation: float = 1.0,
@@ -141,6 +147,7 @@ class VertebraSlices(Dataset):
         self.contrasts_per_plane = int(contrasts_per_plane)
         self.roll_deg = float(roll_deg)
         self.cut = float(cut)
+        self.lateral = float(lateral)
         self.transitions = dict(transitions) if transitions is not None else {"sacralised L5": 0.06, "lumbarised S1": 0.06}
         self.name_transitional = bool(name_transitional)
         self.variation = float(variation)
@@ -222,15 +229,18 @@ class VertebraSlices(Dataset):
             return patient, square_plane(center, np.array([1.0, 0, 0]), down, field_of_view_mm, size), []
         if kind in ("neck", "chest"):
             field_of_view_mm *= 0.75
-        if kind == "beside":
-            away = np.array([float(rng.choice([-1, 1])), 0.0, 0.0])
-            center = center + away * float(rng.uniform(38, 90))
+        lateral = kind == "spine" and self.lateral > 0 and rng.random() < self.lateral
+        spread_mm, away = 9.0, np.zeros(3)
+        if kind == "beside" or lateral:
+            away[0] = rng.choice([-1, 1])
+            center = center + away * float(rng.uniform(*(_LATERAL_MM if lateral else _BESIDE_MM)))
+            spread_mm = 2.0 if lateral else 9.0
         if kind == "myelogram" and rng.random() < 0.5:
             plane = square_plane(
                 np.add(center, (0, 25.0, 0)), np.array([1.0, 0, 0]), np.array([0, 0, -1.0]), field_of_view_mm, size, 40.0
             )
             return patient, plane, []
-        plane = sagittal_plane(rng, center, size, field_of_view_mm, 9.0, self.roll_deg)
+        plane = sagittal_plane(rng, center, size, field_of_view_mm, spread_mm, self.roll_deg)
         found = boxes_on_slice(spine, plane)
         while kind == "beside" and found:  # a curved spine comes back into the slice
             plane = replace(plane, origin_lps_mm=plane.origin_lps_mm + 15.0 * away)

@@ -29,11 +29,15 @@ class NamedSpine:
         flags: ``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``, ``levels_missing``, ``transitional_anatomy``,
             ``picture_upside_down``.
         margin: of the naming, see bundle.vertebrae.naming.Naming; 0 where no spine was found.
+        likeness: of the column to a lumbar spine, see likeness; 0 without bodies.
+        transition: mean score of L5 and S1 as lumbosacral transition; 0 without them.
     """
 
     vertebrae: tuple[Vertebra, ...]
     flags: tuple[str, ...]
     margin: float
+    likeness: float = 0.0
+    transition: float = 0.0
 
 
 class VertebraFinder:
@@ -53,8 +57,8 @@ class VertebraFinder:
         batch_size: slices a forward pass.
         join_ratio: boxes on two slices are one body if their centres are nearer than this share of its height.
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
-        min_slices_share: and on this share of the slices on which the others are seen (their median): a transverse process
-            or a facet at the stack's edge looks like a body on a few slices.
+        min_slices_share: and on this share of the slices on which most are seen: a transverse process or a facet at the
+            stack's edge looks like a body on a few slices.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
@@ -121,8 +125,9 @@ class VertebraFinder:
         transition = transition_score(bodies, naming)
         if all(image.plane is None for image in images) and self._fits_better_upside_down(images, naming, scores):
             return NamedSpine((), ("picture_upside_down",), 0.0)
-        if not self._is_lumbar(naming, scores, transition):
-            return NamedSpine((), ("no_spine_found",), 0.0)
+        like = likeness(naming, scores, transition)
+        if not self._is_lumbar(naming, like):
+            return NamedSpine((), ("no_spine_found",), 0.0, like, transition)
         kept = np.flatnonzero(naming.levels >= 0)
         planes = {image.sop_instance_uid: image.plane for image in images if image.plane is not None}
         top = len(BODY_LEVELS) - 1
@@ -130,26 +135,27 @@ class VertebraFinder:
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
         flags = self._flags({v.level for v in found}, naming.margin, transition)
-        return NamedSpine(tuple(found), flags, naming.margin)
+        return NamedSpine(tuple(found), flags, naming.margin, like, transition)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
-        seen = [len(b) for b in bodies if len(b) >= enough]
-        return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * float(np.median(seen or [0])))]
+        return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * _usual_slices(bodies))]
 
     def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
         """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
-        return self.namer(centers, heights, scores), scores
+        ups = np.array([np.average([d.up for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
+        shares_seen = np.minimum(np.array([len(b) for b in bodies]) / _usual_slices(bodies), 1.0)
+        return self.namer(centers, heights, scores, ups, shares_seen), scores
 
-    def _is_lumbar(self, naming: Naming, scores: NDArray, transition: float) -> bool:
-        """Whether bodies with these names and (N, len(BODY_LEVELS)) scores are a lumbar spine and not something else."""
+    def _is_lumbar(self, naming: Naming, like: float) -> bool:
+        """Whether bodies with these names, as like a lumbar spine as that, are one and not something else."""
         kept = np.flatnonzero(naming.levels >= 0)
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
-        return bool(lumbar) and len(kept) >= self.min_bodies and likeness(naming, scores, transition) >= self.min_likeness
+        return bool(lumbar) and len(kept) >= self.min_bodies and like >= self.min_likeness
 
     def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
@@ -157,7 +163,7 @@ class VertebraFinder:
         if not bodies:
             return False
         other = self.name(bodies)
-        lumbar = self._is_lumbar(*other, transition_score(bodies, other[0]))
+        lumbar = self._is_lumbar(other[0], likeness(*other, transition_score(bodies, other[0])))
         return lumbar and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
     def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
@@ -254,6 +260,12 @@ class VertebraFinder:
         return Vertebra(level, float(np.mean([b.score for b in boxes])), boxes)
 
 
+def _usual_slices(bodies: Sequence[Sequence[Detection]]) -> float:
+    """On how many slices a body is seen, most detections say; so the many things seen on few slices have little say."""
+    seen = [len(b) for b in bodies]
+    return float(np.median(np.repeat(seen, seen))) if seen else 1.0
+
+
 def _upside_down(image: StudyImage) -> StudyImage:
     return replace(image, load_pixels=lambda: image.load_pixels()[::-1].copy())
 
@@ -310,19 +322,19 @@ class Detection:
         class_scores: (len(BODY_LEVELS),).
         center: (2,) column and row in the common upright view of the stack, in millimetres (pixels of a plain image), so
             that slices can be compared.
-        height: of the body in the same unit.
+        up: (2,) from the middle of the lower endplate to that of the upper one, in the same view and unit.
         size_px: root of the box's area in the picture that the detector saw.
         transition: score of a body at a lumbosacral transition, 0 to 1.
     """
 
-    __slots__ = ("box", "center", "class_scores", "height", "score", "size_px", "transition")
+    __slots__ = ("box", "center", "class_scores", "score", "size_px", "transition", "up")
 
     def __init__(
         self,
         box: SliceBox,
         class_scores: NDArray,
         center: NDArray,
-        height: float,
+        up: NDArray,
         size_px: float = 27.0,
         transition: float = 0.0,
     ) -> None:
@@ -331,8 +343,13 @@ class Detection:
         self.transition = transition
         self.class_scores = class_scores
         self.center = center
-        self.height = height
+        self.up = up
         self.score = box.score
+
+    @property
+    def height(self) -> float:
+        """Of the body, in the view's unit."""
+        return float(np.hypot(*self.up))
 
 
 def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: dict[str, NDArray]) -> list[Detection]:
@@ -340,9 +357,8 @@ def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: 
     sides = view.to_patient(output["corners"][..., ::-1].astype(np.float64))  # (row, column) -> (column, row)
     ends = plane.to_pixel(view.to_patient(boxes.reshape(-1, 2, 2)[..., ::-1]))
     corners_px = plane.to_pixel(sides)
-    middles = sides.mean(1)
-    centers = np.stack([middles @ view.row_direction, middles @ view.column_direction], axis=-1)
-    heights = np.linalg.norm(sides[:, :2].mean(1) - sides[:, 2:].mean(1), axis=-1)
+    in_view = sides @ np.stack([view.row_direction, view.column_direction], axis=-1)
+    centers, ups = in_view.mean(1), in_view[:, :2].mean(1) - in_view[:, 2:].mean(1)
     sizes_px = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
     low, high = ends.min(1), ends.max(1)
     return [
@@ -355,7 +371,7 @@ def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: 
             ),
             output["class_scores"][k],
             centers[k],
-            float(heights[k]),
+            ups[k],
             float(sizes_px[k]),
             float(output["transition"][k]),
         )

@@ -190,6 +190,14 @@ def test_neck_and_chest_have_bodies_above_the_lumbar_spine_only(kind):
     assert set(labels.tolist()) <= {BODY_LEVELS.index("T11"), BODY_LEVELS.index("T12")}
 
 
+def test_lateral_planes_show_fewer_bodies():
+    shown = [
+        sum(len(dataset[k]["labels"]) for k in range(0, 24, 2))
+        for dataset in (VertebraSlices(24, seed=4, lateral=share, **SMALL) for share in (0.0, 1.0))
+    ]
+    assert 0 < shown[1] < 0.6 * shown[0]
+
+
 def test_batch_is_the_same_as_its_items_one_by_one():
     one, many = (VertebraSlices(12, seed=2, **{**SMALL, "negatives": 0.3}) for _ in range(2))
     indices = [7, 0, 1, 4, 10, 11]

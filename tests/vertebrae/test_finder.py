@@ -162,6 +162,22 @@ def test_body_seen_on_a_single_slice_is_not_believed(spine, tmp_path):
     assert "levels_missing" in flags
 
 
+def test_joint_behind_the_column_is_no_body_however_often_it_is_seen(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    expected = {v.level: v.center_lps_mm for v in find(tmp_path, series, [output(t) for t in truth])[0]}
+    for shown in [t for t in truth if {"L2", "L3"} <= {level for level, _ in t}]:  # as high as the disk L2-L3, behind it
+        boxes = dict(shown)
+        (x0, y0, x1, y1), above = boxes["L3"].xyxy, boxes["L2"].xyxy
+        moved = np.array([0.85 * (x1 - x0), (above[1] - y0) / 2])
+        joint = replace(boxes["L3"], xyxy=(x0 + moved[0], y0 + moved[1], x1 + moved[0], y1 + moved[1]),
+                        corners_px=boxes["L3"].corners_px + moved)  # fmt: skip
+        shown.append(("L2", joint))
+    found = {v.level: v.center_lps_mm for v in find(tmp_path, series, [output(t) for t in truth])[0]}
+    assert found.keys() == expected.keys()
+    assert max(np.linalg.norm(found[level] - expected[level]) for level in expected) < 1.0
+
+
 def test_body_has_at_most_one_box_a_slice(spine, tmp_path):
     series = examination(spine)
     planned = [output(t + t) for t in truth_of(spine, series)]

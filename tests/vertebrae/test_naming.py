@@ -79,6 +79,39 @@ def test_weak_box_beside_the_column_is_dropped():
     assert names(naming) == [*COLUMN, None]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_lies_beside_the_way_up_is_no_body(known):
+    # A joint between L3 and L2, behind them: as far from either as bodies are from each other.
+    centers, heights = column()
+    joint = (centers[3] + centers[4]) / 2 + [0.87 * PITCH, 0]
+    scores = np.vstack([scores_of(COLUMN), scores_of(["L2"], 0.85)])
+    ups = np.tile([0.0, -HEIGHT], (8, 1)) if known else None
+    naming = ChainNamer(missing_cost=0.0)(np.vstack([centers, joint]), np.append(heights, HEIGHT), scores, ups)
+    assert (names(naming) == [*COLUMN, None]) == known
+
+
+@pytest.mark.parametrize(("lean_deg", "kept"), [(12, True), (35, False)])
+def test_body_may_slip_but_not_lie_beside_the_column(lean_deg, kept):
+    levels = ("S1", "L5", "L4")
+    slip = np.tan(np.radians(lean_deg)) * PITCH
+    centers, heights = column(levels)
+    centers[1:, 0] -= slip  # L5 forward on S1, and what stands on it
+    naming = ChainNamer()(centers, heights, scores_of(levels), np.tile([0.0, -HEIGHT], (3, 1)))
+    assert (names(naming) == list(levels)) == kept
+
+
+@pytest.mark.parametrize(("share_seen", "chosen"), [(1.0, 7), (0.3, 4)])
+def test_of_two_bodies_in_one_place_that_seen_on_few_slices_is_dropped(share_seen, chosen):
+    centers, heights = column()
+    centers = np.vstack([centers, centers[4] + [2, 2]])
+    scores = np.vstack([scores_of(COLUMN), scores_of(["L2"], 0.9)])
+    scores[4] = scores_of(["L2"], 0.7)
+    shares = np.append(np.ones(7), share_seen)
+    naming = ChainNamer()(centers, np.append(heights, HEIGHT), scores, None, shares)
+    assert np.flatnonzero(naming.levels == BODY_LEVELS.index("L2")).tolist() == [chosen]
+    assert (naming.levels < 0).sum() == 1
+
+
 def test_bodies_above_t12_all_have_the_last_name():
     levels = ("L1", "T12", "T11", "T11", "T11")
     centers, _ = column(("L1", "T12", "T11"))
