@@ -111,11 +111,12 @@ def gain(
     one: NDArray[np.float64], other: NDArray[np.float64], arrays: Mapping[str, NDArray], seed: int
 ) -> dict[str, Figure]:
     """How much more often the other judge is right, on the same disks, by either truth."""
-    found = {}
-    for truth, label in truths(arrays, seed).items():
+
+    def right_more(label: NDArray[np.int64]) -> Figure:
         more = (other.argmax(1) == label).astype(np.float64) - (one.argmax(1) == label)
-        found[truth] = bootstrap_interval(arrays["patient"], lambda k, more=more: float(more[k].mean()), 400)
-    return found
+        return bootstrap_interval(arrays["patient"], lambda k: float(more[k].mean()), 400)
+
+    return {truth: right_more(label) for truth, label in truths(arrays, seed).items()}
 
 
 def fitted_on(probabilities: NDArray[np.float64], word: NDArray[np.int64], coverage: float) -> dict[str, float]:
