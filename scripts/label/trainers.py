@@ -102,7 +102,7 @@ class LumbarTrain(TrainTask):
             patient = numbers.setdefault(self.studies.patient(image_id_of(path)), len(numbers))
             items += [{**item, "patient": patient} for item in self.items(folder, number, path, volume, label)]
         if not items:
-            raise MONAILabelException(MONAILabelError.TRAIN_ERROR, f"{self.name}: no label to train on")
+            raise MONAILabelException(MONAILabelError.APP_TRAIN_FAILED, f"{self.name}: no label to train on")
         datalist = write_datalist(folder / "datalist.json", items)
         patients = {item["patient"] for item in items}
         # Every fifth patient is held out; with fewer than two the figures are those of what was trained on, and say so.
