@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from bundle.disks.uncertainty import disk_uncertainty, naming_uncertainty
 from bundle.study import StudyError
 from scripts.label.reading import LabelReading
-from scripts.label.studies import Studies, load_sagittal
+from scripts.label.studies import Studies, image_id_of
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,9 @@ SCORE, SCORED_WITH = "lumbar_uncertainty", "lumbar_scored_with"
 
 
 class LumbarUncertainty(ScoringMethod):
-    """Scores every sagittal series that has no label: how unsure the names of its bodies and its disks are.
+    """Scores every study by the sagittal series that is read of it, if that has no label.
+
+    The score is how unsure the names of the bodies and the disks are.
 
     Args:
         reading: the bundle's steps.
@@ -60,19 +62,20 @@ class LumbarUncertainty(ScoringMethod):
         }
 
     def _score(self, image: str, path: Path) -> dict[str, Any]:
-        """Scores of a series; none of one that is not sagittal or cannot be read, which nobody can label."""
+        """Scores of a series; none of one that is not the one to be labelled: axial, a localizer, or beside a better one."""
         try:
-            column = self.reading.finder.find(load_sagittal(path).series)
             found = self.reading.study(self.studies.source(path, image))
         except StudyError as error:
             _log.info("not scored: %s", error)
             return {SCORE: None}
-        naming = naming_uncertainty(column.margin)
+        if image_id_of(found.sagittal.series_instance_uid) != image:
+            return {SCORE: None}
+        margin = found.column.margin
+        naming = naming_uncertainty(margin)
         disks = disk_uncertainty([d.probabilities for d in found.disks])
-        margin = round(column.margin, 3) if math.isfinite(column.margin) else None
         return {
             SCORE: round((naming + disks) / 2, 4),
-            "naming_margin": margin,
+            "naming_margin": round(margin, 3) if math.isfinite(margin) else None,
             "naming_uncertainty": round(naming, 4),
             "disk_uncertainty": round(disks, 4),
         }
@@ -81,8 +84,8 @@ class LumbarUncertainty(ScoringMethod):
 class MostUncertain(Strategy):
     """The series with the highest score of LumbarUncertainty.
 
-    One that was handed out lately comes after the others, so that two people do not label the same; one without a score
-    comes last.
+    One that was handed out lately comes after the others, so that two people do not label the same; one that was not scored
+    yet comes last. One that got no score when it was its turn is not for labelling, and is never picked.
 
     Args:
         hold_s: seconds for which a series counts as handed out.
@@ -93,8 +96,9 @@ class MostUncertain(Strategy):
         self.hold_s = float(hold_s)
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """``id`` and score of the series; None if all have labels."""
-        images = list(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
+        """``id`` and score of the series; None if there is none to label."""
+        unlabelled = datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels"))
+        images = [image for image in unlabelled if datastore.get_image_info(image).get(SCORE, 0.0) is not None]
         if not images:
             return None
         random.shuffle(images)  # among equals any may come first

@@ -48,7 +48,7 @@ def read_label(path: Path, volume: Volume, info: Mapping[str, Any], segments: Ma
         path: of the label's file.
         volume: the series.
         info: what the datastore keeps of the label.
-        segments: value -> body level of a label map that counts otherwise than LABEL_VALUES.
+        segments: value -> name of a label map that counts otherwise than LABEL_VALUES.
 
     Raises:
         StudyError: the file cannot be read, or says something that is no body, disk or finding.
@@ -64,6 +64,25 @@ def read_label(path: Path, volume: Volume, info: Mapping[str, Any], segments: Ma
     return Label(
         _boxes_of_map(_read_map(path, volume), volume, segments or {v: k for k, v in LABEL_VALUES.items()}), findings
     )
+
+
+def segment_names(path: Path) -> list[dict[str, str]]:
+    """The bodies of a label map as MONAI Label's ``label_info``, by growing value.
+
+    Raises:
+        StudyError: it is no label map, or has a value that is no body.
+    """
+    import SimpleITK as sitk
+
+    bodies = {value: level for level, value in LABEL_VALUES.items()}
+    try:
+        values = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))).tolist()
+    except RuntimeError as error:
+        raise StudyError("the label is no label map: markups cannot be stored in a PACS") from error
+    foreign = [value for value in values if value and value not in bodies]
+    if foreign:
+        raise StudyError(f"a label map has the value {foreign[0]}, which is no body")
+    return [{"name": bodies[value], "model_name": "vertebra_segmentation"} for value in values if value]
 
 
 def _checked(findings: dict[str, str], path: Path) -> dict[str, str]:
@@ -149,7 +168,7 @@ def _boxes_of_map(labels: NDArray[np.int64], volume: Volume, names: Mapping[int,
 def _boxes_of_slice(labels: NDArray[np.int64], names: Mapping[int, str]) -> dict[str, Box]:
     found: dict[str, Box] = {}
     for value in np.unique(labels[labels > 0]).tolist():
-        if value not in names:
+        if names.get(value) not in BODY_LEVELS:
             raise StudyError(f"a label map has the value {value}, which is no body")
         rows, columns = np.nonzero(labels == value)
         found[names[value]] = (float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max()))

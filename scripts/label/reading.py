@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from monai.bundle import ConfigParser
 
 from bundle.disks.classify import DiskClassifier
 from bundle.disks.transforms import find_disks
-from bundle.disks.types import DiskReading, SliceMatch
-from bundle.geometry import Vertebra
+from bundle.disks.types import DiskReading
 from bundle.reading import LumbarReading
 from bundle.report.document import build, validate
-from bundle.study import Study, StudyError
+from bundle.study import Series, Study, StudyError
 from bundle.vertebrae.finder import NamedSpine, VertebraFinder
 
 #: Weights by the key that names them in configs/inference.yaml.
@@ -23,20 +21,11 @@ WEIGHTS: dict[str, str] = {"vertebra_weights": "vertebrae.pt", "disk_weights": "
 
 
 class DocumentWriter:
-    """In place of a report's folder the document itself; see bundle.report.ReportWriter for the arguments."""
+    """In place of a report's folder the document itself; called as bundle.report.ReportWriter is."""
 
-    def __call__(
-        self,
-        folder: str | Path,
-        study: Study,
-        vertebrae: Sequence[Vertebra],
-        matches: Sequence[SliceMatch],
-        disks: Sequence[DiskReading],
-        flags: Iterable[str],
-        model: Mapping[str, Any],
-    ) -> dict[str, Any]:
+    def __call__(self, folder: Path, *content: Any) -> dict[str, Any]:
         """The document, after it was held against the schema."""
-        document = build(study, vertebrae, matches, disks, flags, model)
+        document = build(*content)
         validate(document)
         return document
 
@@ -93,7 +82,7 @@ class LabelReading:
         return reading.read(source, source)  # type: ignore[return-value]  # what DocumentWriter gives
 
     def study(self, source: Path) -> StudyReading:
-        """Steps 1 to 3 of a study, and 4 when asked for.
+        """A study, and what the steps say of it when asked for.
 
         Raises:
             StudyError: the study cannot be read, or has no sagittal series.
@@ -101,7 +90,7 @@ class LabelReading:
         study: Study = self.parser.get_parsed_content("study_reader")(source)
         if study.sagittal is None:
             raise StudyError(f"{source.name}: no sagittal series to read")
-        return StudyReading(self.parser, study, self.finder.find(study.sagittal))
+        return StudyReading(self.parser, study, study.sagittal)
 
 
 class StudyReading:
@@ -110,13 +99,19 @@ class StudyReading:
     Args:
         parser: with the components.
         study: that is read.
-        column: step 1's vertebrae.
+        sagittal: its series for step 1.
     """
 
-    def __init__(self, parser: ConfigParser, study: Study, column: NamedSpine) -> None:
+    def __init__(self, parser: ConfigParser, study: Study, sagittal: Series) -> None:
         self.parser = parser
         self.study = study
-        self.column = column
+        self.sagittal = sagittal
+
+    @cached_property
+    def column(self) -> NamedSpine:
+        """Step 1's vertebrae."""
+        finder: VertebraFinder = self.parser.get_parsed_content("vertebra_finder")
+        return finder.find(self.sagittal)
 
     @cached_property
     def located(self) -> tuple[DiskReading, ...]:

@@ -14,6 +14,7 @@ from monailabel.datastore.utils.dicom import dicom_web_download_series
 from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from requests import RequestException
 
 from bundle.study import Series, StudyError
 from bundle.study.plain import series_of_volume
@@ -78,6 +79,26 @@ class Studies:
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
 
+    def check(self, image_id: str) -> None:
+        """Nothing, where the datastore has an image of that name.
+
+        Raises:
+            StudyError: it has none, or does not answer.
+        """
+        if isinstance(self.datastore, DICOMWebDatastore):
+            self._entry(image_id)
+        elif image_id not in self.datastore.list_images():
+            raise StudyError(f"{image_id}: the datastore has no such image")
+
+    def patient(self, image_id: str) -> str:
+        """What an image shares with the other images of its patient, as far as the datastore tells.
+
+        In a local folder it is what SERIES_MARK ends; of a DICOMweb store the patient's ID, without one the study's UID.
+        """
+        info = self.datastore.get_image_info(image_id)
+        known = [str(info.get(key, "")) for key in ("PatientID", "StudyInstanceUID")]
+        return next((value for value in known if value not in ("", "UNK")), image_id.partition(SERIES_MARK)[0])
+
     def source(self, path: str | Path, image_id: str | None = None) -> Path:
         """A file or folder that bundle.study reads: the whole study that the image is a series of.
 
@@ -95,16 +116,25 @@ class Studies:
             return self._fetched(image_id or image_id_of(path))
         return self._local(Path(path))
 
-    def _fetched(self, series_uid: str) -> Path:
-        # The store's own client and cache: MONAI Label has no public way to ask for the other series of a study.
-        client: Any = self.datastore._client
-        found = [
-            Dataset.from_json(entry) for entry in client.search_for_series(search_filters={"SeriesInstanceUID": series_uid})
-        ]
-        own = [entry for entry in found if str(entry.SeriesInstanceUID) == series_uid]
-        if not own:
+    def _entry(self, series_uid: str) -> Dataset:
+        """What the store's search says of a series."""
+        try:
+            answer = self._client.search_for_series(search_filters={"SeriesInstanceUID": series_uid})
+        except RequestException as error:
+            raise StudyError(f"the DICOMweb store does not answer ({type(error).__name__})") from error
+        found = [entry for entry in map(Dataset.from_json, answer) if str(entry.SeriesInstanceUID) == series_uid]
+        if not found:
             raise StudyError(f"{series_uid}: the DICOMweb store has no such series")
-        study_uid = str(own[0].StudyInstanceUID)
+        return found[0]
+
+    @property
+    def _client(self) -> Any:
+        """The store's own client: MONAI Label has no public way to ask for the other series of a study."""
+        return self.datastore._client
+
+    def _fetched(self, series_uid: str) -> Path:
+        client = self._client
+        study_uid = str(self._entry(series_uid).StudyInstanceUID)
         folder = Path(self.datastore._datastore_path) / "studies" / study_uid
         for entry in client.search_for_series(study_uid, search_filters={"Modality": "MR"}):
             uid = str(Dataset.from_json(entry).SeriesInstanceUID)

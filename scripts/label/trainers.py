@@ -27,7 +27,7 @@ from bundle.vertebrae.view import sagittal_view
 from bundle.whole_file import whole_file
 from scripts.label.labels import Box, Label, middle_images, read_label
 from scripts.label.reading import WEIGHTS, LabelReading
-from scripts.label.studies import Studies, Volume, load_sagittal
+from scripts.label.studies import Studies, Volume, image_id_of, load_sagittal
 
 _log = logging.getLogger(__name__)
 
@@ -96,9 +96,13 @@ class LumbarTrain(TrainTask):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         labelled = list(self._labelled(datastore))
-        items = [item for number, found in enumerate(labelled) for item in self.items(folder, number, *found)]
+        numbers: dict[str, int] = {}  # a patient's series are held out together
+        items = []
+        for number, (path, volume, label) in enumerate(labelled):
+            patient = numbers.setdefault(self.studies.patient(image_id_of(path)), len(numbers))
+            items += [{**item, "patient": patient} for item in self.items(folder, number, path, volume, label)]
         if not items:
-            raise MONAILabelException(MONAILabelError.TRAIN_ERROR, f"{self.name}: no label to train on")
+            raise MONAILabelException(MONAILabelError.APP_TRAIN_FAILED, f"{self.name}: no label to train on")
         datalist = write_datalist(folder / "datalist.json", items)
         patients = {item["patient"] for item in items}
         # Every fifth patient is held out; with fewer than two the figures are those of what was trained on, and say so.
@@ -149,8 +153,7 @@ class LumbarTrain(TrainTask):
         """Path, volume and label of each sagittal series that a person has labelled; one that cannot be read is left out."""
         for entry in datastore.datalist():
             path, label = Path(entry["image"]), Path(entry["label"])
-            image = path.name.removesuffix(".gz").removesuffix(".nii")
-            info = datastore.get_label_info(image, DefaultLabelTag.FINAL)
+            info = datastore.get_label_info(image_id_of(path), DefaultLabelTag.FINAL)
             try:
                 volume = load_sagittal(path)
                 yield path, volume, read_label(label, volume, info, _segments(label, info))
@@ -159,7 +162,7 @@ class LumbarTrain(TrainTask):
 
     @abstractmethod
     def items(self, folder: Path, number: int, path: Path, volume: Volume, label: Label) -> Iterator[dict[str, Any]]:
-        """Entries of the datalist for one labelled series, their files written into ``folder``."""
+        """Entries of the datalist for one labelled series but for the patient, their files written into ``folder``."""
 
 
 def _segments(label: Path, info: Mapping[str, Any]) -> dict[int, str] | None:
@@ -204,7 +207,6 @@ class VertebraTrain(LumbarTrain):
             boxes = {level: box for level, box in label.boxes[image.sop_instance_uid].items() if level in BODY_LEVELS}
             yield {
                 "image": str(file),
-                "patient": number,
                 "boxes": [_moved(box, plane, view) for box in boxes.values()],
                 "labels": list(boxes),
                 "corners": [None] * len(boxes),
@@ -237,7 +239,6 @@ class DiskTrain(LumbarTrain):
                     "image": str(save_disk(folder / f"{number:04d}-{disk.level}{ENDING}", disk)),
                     "label": FINDINGS.index(label.findings[disk.level]),
                     "level": DISK_LEVELS.index(disk.level),
-                    "patient": number,
                 }
 
 

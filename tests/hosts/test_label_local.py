@@ -130,6 +130,16 @@ def test_a_disk_that_does_not_exist_is_refused_in_one_line(server):
     assert answer.json()["detail"].startswith("level L9: no such disk")
 
 
+def test_an_image_that_is_not_there_is_named_in_one_line(server):
+    answer = server.infer("vertebra_detection", "nowhere")
+    assert answer.status_code == 404 and answer.json()["detail"] == "nowhere: the datastore has no such image"
+
+
+def test_training_without_a_label_says_so(server):
+    with pytest.raises(AssertionError, match="disk_classification: no label to train on"):
+        server.task("train", "disk_classification", **SHORT)
+
+
 def test_the_series_whose_names_are_unsure_is_scored_highest_and_picked(scored, server):
     assert scored["unsure"]["naming_margin"] < scored["whole"]["naming_margin"]
     assert scored["unsure"]["lumbar_uncertainty"] > scored["whole"]["lumbar_uncertainty"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
@@ -105,6 +106,32 @@ def test_an_axial_series_is_refused_where_a_sagittal_one_is_wanted(server):
     assert "a sagittal series is wanted, this one is axial" in answer.json()["detail"]
 
 
+def test_a_series_that_the_store_does_not_have_is_named_in_one_line(server):
+    answer = server.infer("lumbar_study", "1.2.3")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "1.2.3: the DICOMweb store has no such series"
+
+
+def test_of_each_study_the_series_that_is_read_of_it_is_scored_and_picked(server, sagittal):
+    server.task("scoring", "lumbar_uncertainty")
+    objects = server.get("datastore/", output="all")["objects"]
+    scores = {name: entry["image"]["info"]["lumbar_uncertainty"] for name, entry in objects.items()}
+    assert len(scores) == 3 and [name for name, score in scores.items() if score is not None] == [sagittal]
+    assert [server.next_sample("uncertain")["id"] for _ in range(2)] == [sagittal, sagittal]
+
+
+def test_markups_are_refused_in_one_line_by_a_store_that_takes_none(server, sagittal, tmp_path):
+    (tmp_path / "rois.json").write_bytes(server.file("vertebra_detection", sagittal))
+    with (tmp_path / "rois.json").open("rb") as stream:
+        answer = requests.put(
+            f"{server.url}/datastore/label",
+            params={"image": sagittal, "tag": "final"},
+            files={"label": ("rois.json", stream), "params": (None, "{}")},
+            timeout=60,
+        )
+    assert answer.status_code == 422 and "markups cannot be stored in a PACS" in answer.json()["detail"]
+
+
 def test_a_saved_label_goes_to_the_store_as_a_segmentation_of_its_series(labelled, store, sagittal):
     assert len(labelled) == 1
     study, series = labelled[0]["0020000D"]["Value"][0], labelled[0]["0020000E"]["Value"][0]
@@ -122,3 +149,14 @@ def test_training_from_the_store_uses_the_label_and_the_whole_study(server, labe
     assert stats["disk_classification"]["items"] == 1
     assert not stats["disk_classification"]["held_out"]
     assert server.result("disk_classification", sagittal)["disks"] != before
+
+
+def test_a_label_map_without_names_has_its_segments_named_by_their_values(server, store, labelled, sagittal, tmp_path):
+    (tmp_path / "labels.nii.gz").write_bytes(server.file("vertebra_segmentation", sagittal))
+    server.save_label(sagittal, tmp_path / "labels.nii.gz")
+    before = labelled[0]["0020000E"]["Value"][0]
+    found = store.search_for_series(search_filters={"Modality": "SEG"})
+    (new,) = [entry for entry in found if entry["0020000E"]["Value"][0] != before]
+    segmentation = store.retrieve_series(new["0020000D"]["Value"][0], new["0020000E"]["Value"][0])[0]
+    names = [str(s.SegmentLabel) for s in segmentation.SegmentSequence]
+    assert {"S1", "L5", "L1"} < set(names) and names == sorted(names, key=lambda name: LABEL_VALUES[name])
