@@ -68,7 +68,7 @@ class ChainNamer:
         floor: float = 0.05,
         drop_cost: float = 1.5,
         spacing_spread: float = 0.22,
-        lean_spread_deg: float = 10.0,
+        lean_spread_deg: float = 15.0,
         max_missing: int = 2,
         missing_cost: float = 0.8,
         lumbar_weight: float = 0.05,
