@@ -82,7 +82,7 @@ class VertebraFinder:
         min_slices: int = 2,
         min_slices_share: float = 0.45,
         min_bodies: int = 3,
-        min_likeness: float = 0.63,
+        min_likeness: float = 0.67,
         min_margin: float = 2.5,
         max_transition: float = 0.33,
     ) -> None:
