@@ -16,8 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.datasets.lumbar_t1 import read_lumbar_t1
-from bundle.study.types import Series
-from bundle.vertebrae.finder import NamedSpine, VertebraFinder
+from bundle.vertebrae.finder import NamedSpine
 from scripts.detector_limits import phantom_negatives, series_of_picture
 from scripts.detector_studies import phantom_series
 from scripts.evaluate_detector import CONTRASTS, counted_pictures, load_finder, read_image, write_figures
@@ -56,10 +55,11 @@ def main(
     found: dict[str, list[NamedSpine]] = {}
     for name, members in real.items():
         found[name] = [
-            _read(finders[patient % folds], read_image(path).load_pixels()) for path, patient in tqdm(members, desc=name)
+            finders[patient % folds].find(series_of_picture(read_image(path).load_pixels()))
+            for path, patient in tqdm(members, desc=name)
         ]
     for kind, shown in phantom_negatives(negatives, _SEED).items():
-        found[f"no spine: {kind}"] = [_read(finders[k % folds], pixels) for k, pixels in enumerate(shown)]
+        found[f"no spine: {kind}"] = [finders[k % folds].find(series_of_picture(pixels)) for k, pixels in enumerate(shown)]
     for transition in _KINDS:
         drawn = phantom_series(studies, _SEED, transition=transition, middle=7)
         found[f"study: {transition or 'ordinary'}"] = [
@@ -77,11 +77,6 @@ def main(
         for name, value in values.items():
             shares = [np.mean(np.asarray(value[key]) >= bound) for bound in bounds]
             print(f"| {name} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |")
-
-
-def _read(finder: VertebraFinder, pixels: np.ndarray) -> NamedSpine:
-    series: Series = series_of_picture(pixels)
-    return finder.find(series)
 
 
 if __name__ == "__main__":

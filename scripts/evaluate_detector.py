@@ -23,7 +23,7 @@ from tqdm import tqdm
 from bundle.datasets.lumbar_t1 import LabelledImage, body_corners, read_lumbar_t1
 from bundle.datasets.slices import BODY_DEPTH_MM, lumbar_depth_px
 from bundle.geometry import BODY_LEVELS
-from bundle.statistics import bootstrap_interval
+from bundle.statistics import bootstrap_interval, with_interval
 from bundle.study import StudyError, StudyReader
 from bundle.study.types import StudyImage
 from bundle.vertebrae.column import Column, find_column
@@ -214,7 +214,7 @@ def percent(figures: Mapping[str, float], name: str) -> str:
     """A share with its interval as a table's cell, in percent; a dash where it was not measured."""
     if name not in figures:
         return "–"
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * figures[f"{name}{end}"] for end in ("", "_low", "_high")))
+    return with_interval([figures[f"{name}{end}"] for end in ("", "_low", "_high")], 1, 100)
 
 
 def write_figures(path: str | Path, figures: Mapping[str, Any]) -> None:

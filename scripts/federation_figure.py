@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from bundle.statistics import with_interval
 from bundle.whole_file import whole_file
 
 Results = Mapping[str, Mapping[str, float]]
@@ -55,7 +56,6 @@ def draw(results: Results, shown: Mapping[str, str], names: Mapping[str, str], p
 
 
 def _cell(metrics: Mapping[str, float], metric: str) -> str:
-    value = f"{metrics[metric]:.3f}"
     if f"{metric}_low" not in metrics:
-        return value
-    return f"{value} [{metrics[f'{metric}_low']:.3f}, {metrics[f'{metric}_high']:.3f}]"
+        return f"{metrics[metric]:.3f}"
+    return with_interval([metrics[f"{metric}{end}"] for end in ("", "_low", "_high")])
