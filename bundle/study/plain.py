@@ -59,6 +59,28 @@ def read_picture(file: StudyFile) -> Series:
     return Series(file.path.name, (image,), ((0,),), "sagittal", "unknown", file.path.name)
 
 
+def nifti_files(folder: str | Path) -> list[str]:
+    """The NIfTI volumes of a folder, for configs that take them one by one.
+
+    Their headers are read, so that a file that is none ends the run before it begins.
+
+    Raises:
+        SystemExit: with one line for the user, naming the folder or file: there is no volume, or one cannot be read.
+            Within a config MONAI shows any other exception as a traceback.
+    """
+    import nibabel
+
+    found = [path for path in sorted(Path(folder).expanduser().glob("*.nii*")) if is_nifti(path)]
+    if not found:
+        raise SystemExit(f"error: {folder}: no NIfTI file ({', '.join(NIFTI_ENDINGS)}) in this folder")
+    for path in found:
+        try:
+            nibabel.load(path)
+        except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+            raise SystemExit(f"error: {path}: the NIfTI file cannot be read ({type(error).__name__})") from None
+    return [str(path) for path in found]
+
+
 def read_nifti(file: StudyFile, study_uid: str) -> list[Frame]:
     """The slices of a NIfTI volume; see _slices. Of a time series the first volume is taken.
 
