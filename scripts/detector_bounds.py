@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from bundle.datasets.lumbar_t1 import read_lumbar_t1
 from bundle.vertebrae.finder import NamedSpine
-from scripts.detector_limits import phantom_negatives, series_of_picture
+from scripts.detector_limits import phantom_negatives, series_elsewhere, series_of_picture
 from scripts.detector_studies import phantom_series
 from scripts.evaluate_detector import CONTRASTS, counted_pictures, load_finder, read_image, write_figures
 
@@ -58,10 +58,10 @@ def main(
             finders[patient % folds].find(series_of_picture(read_image(path).load_pixels()))
             for path, patient in tqdm(members, desc=name)
         ]
-    for kind, shown in phantom_negatives(negatives, _SEED).items():
-        found[f"no spine: {kind}"] = [finders[k % folds].find(series_of_picture(pixels)) for k, pixels in enumerate(shown)]
+    for kind, shown in {**phantom_negatives(negatives, _SEED), **series_elsewhere(negatives, _SEED)}.items():
+        found[f"no spine: {kind}"] = [finders[k % folds].find(series) for k, series in enumerate(shown)]
     for transition in _KINDS:
-        drawn = phantom_series(studies, _SEED, transition=transition, middle=7)
+        drawn = phantom_series(studies, _SEED, transition=transition)
         found[f"study: {transition or 'ordinary'}"] = [
             finders[k % folds].find(series)
             for k, (*_, series) in enumerate(tqdm(drawn, total=studies, desc=transition or "ordinary"))

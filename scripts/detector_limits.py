@@ -30,6 +30,7 @@ from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.column import find_column
 from bundle.vertebrae.view import image_plane
 from bundle.whole_file import whole_file
+from scripts.detector_studies import phantom_series
 from scripts.evaluate_detector import Tally, load_finder, outlined_target, read_image, target_of, write_figures
 
 _rng = np.random.default_rng
@@ -187,39 +188,51 @@ def _draw(found: dict[str, dict[str, list[float]]], path: str) -> None:
 
 
 def refusal(weights: str = "models/vertebrae.pt", count: int = 60, output: str = "runs/refusal.json") -> None:
-    """Share of images that are no lumbar spine and get no lumbar name: phantom negatives of each kind, noise, photographs.
+    """Share of what is no lumbar spine and gets no lumbar name: phantom negatives of each kind, noise, photographs, series.
 
     Args:
         weights: of the detector.
-        count: images of each kind.
+        count: pictures of each kind, and half as many series.
         output: JSON file.
     """
     finder = load_finder(weights)
     found: dict[str, Any] = {}
-    kinds = {**phantom_negatives(count, seed=9_000_000), "photographs (scikit-learn, matplotlib)": photographs()}
-    for kind, pictures in kinds.items():
+    kinds = phantom_negatives(count, seed=9_000_000)
+    kinds["photographs (scikit-learn, matplotlib)"] = [series_of_picture(pixels) for pixels in photographs()]
+    for kind, shown in {**kinds, **series_elsewhere(count // 2, seed=9_300_000)}.items():
         refused = 0
         flags: dict[str, int] = {}
-        for pixels in pictures:
-            vertebrae, why = finder(series_of_picture(pixels))
+        for series in shown:
+            vertebrae, why = finder(series)
             refused += not any(v.level in LUMBAR_LEVELS for v in vertebrae)
             for flag in why:
                 flags[flag] = flags.get(flag, 0) + 1
-        found[kind] = {"images": len(pictures), "refused": refused, "flags": flags}
-    total = sum(f["images"] for f in found.values())
-    refused = sum(f["refused"] for f in found.values())
-    found["all"] = {"images": total, "refused": refused, "share": wilson_interval(refused, total)}
+        found[kind] = {"shown": len(shown), "refused": refused, "flags": flags}
+    for name, members in {"all": set(found), "all but coronal": set(found) - {"coronal"}}.items():
+        total, refused = (sum(found[kind][key] for kind in members) for key in ("shown", "refused"))
+        found[name] = {"shown": total, "refused": refused, "share": wilson_interval(refused, total)}
     write_figures(output, found)
     print(json.dumps(found, indent=1))
 
 
-def phantom_negatives(count: int, seed: int) -> dict[str, list[np.ndarray]]:
+def phantom_negatives(count: int, seed: int) -> dict[str, list[Series]]:
     """``count`` pictures of each kind that is no lumbar spine: of phantoms, and noise."""
     kinds = {
         kind: phantom_pictures(count, seed=seed, negatives=1.0, negative_kinds={kind: 1.0})
         for kind in tqdm(NEGATIVES, unit="kind")
     }
-    return {**kinds, "noise": [_rng(seed + k).rayleigh(1.0, (256, 256)) for k in range(count)]}
+    kinds["noise"] = [_rng(seed + k).rayleigh(1.0, (256, 256)) for k in range(count)]
+    return {kind: [series_of_picture(pixels) for pixels in pictures] for kind, pictures in kinds.items()}
+
+
+def series_elsewhere(count: int, seed: int) -> dict[str, list[Series]]:
+    """``count`` whole sagittal T2 series of digital patients' necks and chests."""
+    return {
+        f"{kind}, whole series": [
+            series for *_, series in tqdm(phantom_series(count, seed, body=body), desc=kind, total=count)
+        ]
+        for kind, body in (("neck", "C5"), ("chest", "T5"))
+    }
 
 
 def phantom_pictures(count: int, **settings: Any) -> list[np.ndarray]:

@@ -34,7 +34,13 @@ _NEAR_MM = 12.0
 
 
 def phantom_series(
-    count: int, seed: int, role: str = "sagittal_t2", transition: str | None = None, max_px: int = 256, middle: int = 0
+    count: int,
+    seed: int,
+    role: str = "sagittal_t2",
+    transition: str | None = None,
+    max_px: int = 256,
+    middle: int = 0,
+    body: str = "L3",
 ) -> Iterator[tuple[str, Spine, Series]]:
     """Maker, patient and one series of each of ``count`` patients, the makers in turn.
 
@@ -45,15 +51,18 @@ def phantom_series(
         transition: key of TRANSITIONS, or None for ordinary patients.
         max_px: largest matrix; the field of view stays.
         middle: only so many slices in the middle of the series; 0 for all. It is rendering that takes time.
+        body: around which the series lies; L3 for a lumbar study.
     """
     vendors = list(load_vendors().items())
     for k in range(count):
         name, vendor = vendors[k % len(vendors)]
-        spine = sample_spine(seed + k, transition=transition)
+        spine = sample_spine(seed + k, transition=transition, top="T7" if body[0] == "L" else "C2")
         plans = vendor_examination(spine, vendor, seed + k, max_px=max_px).plans
         for plan in plans:
             if plan.role == role:
-                yield name, spine, rendered(spine, plan, seed + k, middle)
+                way = spine.body(body).center_lps_mm - spine.body("L3").center_lps_mm
+                moved = replace(plan, planes=tuple(replace(p, origin_lps_mm=p.origin_lps_mm + way) for p in plan.planes))
+                yield name, spine, rendered(spine, moved, seed + k, middle)
 
 
 def rendered(spine: Spine, plan: SeriesPlan, seed: int, middle: int = 0) -> Series:
@@ -115,7 +124,7 @@ def transitions(
     weights: str = "models/vertebrae.pt",
     count: int = 98,
     kinds: str = ",".join(("ordinary", *TRANSITIONS)),
-    middle: int = 7,
+    middle: int = 0,
     output: str = "runs/transitions.json",
 ) -> None:
     """Share of patients of each kind whose sagittal T2 series is flagged: as transitional, or as unsure of its names.
@@ -124,7 +133,7 @@ def transitions(
         weights: of the detector.
         count: patients of each kind.
         kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
-        middle: slices that are read, in the middle of the series.
+        middle: only so many slices in the middle of the series; 0 for all.
         output: JSON file.
     """
     finder = load_finder(weights)

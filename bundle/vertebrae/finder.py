@@ -82,9 +82,9 @@ class VertebraFinder:
         min_slices: int = 2,
         min_slices_share: float = 0.45,
         min_bodies: int = 3,
-        min_likeness: float = 0.67,
+        min_likeness: float = 0.73,
         min_margin: float = 2.5,
-        max_transition: float = 0.33,
+        max_transition: float = 0.62,
     ) -> None:
         self.detector = detector
         self.weights = None if weights is None else Path(weights)
@@ -143,13 +143,18 @@ class VertebraFinder:
         return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * _usual_slices(bodies))]
 
     def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
-        """Names of bodies, and (N, len(BODY_LEVELS)) scores of each over its slices."""
+        """Names of bodies, and (N, len(BODY_LEVELS)) scores of each on the slice that shows it best.
+
+        All slices have a say in the names. How much it looks like a body is judged by the surest slice: on a stack's outer
+        slices bodies end in joints and processes, and look like less than they are.
+        """
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
         scores = np.array([np.average([d.class_scores for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         ups = np.array([np.average([d.up for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         shares_seen = np.minimum(np.array([len(b) for b in bodies]) / _usual_slices(bodies), 1.0)
-        return self.namer(centers, heights, scores, ups, shares_seen), scores
+        naming = self.namer(centers, heights, scores, ups, shares_seen)
+        return naming, np.array([max(b, key=lambda d: d.score).class_scores for b in bodies])
 
     def _is_lumbar(self, naming: Naming, like: float) -> bool:
         """Whether bodies with these names, as like a lumbar spine as that, are one and not something else."""

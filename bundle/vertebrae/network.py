@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from monai.apps.detection.networks.retinanet_network import RetinaNet
+from monai.networks.blocks import Convolution
 from monai.networks.blocks.feature_pyramid_network import FeaturePyramidNetwork
 from monai.networks.layers.factories import Conv
 from monai.networks.nets import ResNet
@@ -75,7 +76,8 @@ class ResNetFPN(nn.Module):
 class LandmarkRetinaNet(RetinaNet):
     """RetinaNet with two outputs beside classes and boxes: the four corners of the body in each box, and transition.
 
-    Both share the box branch's features, so they cost one convolution each. ``forward`` returns a dictionary of lists of
+    The corners are read off the box branch's features by one convolution. Transition shows in how bodies look and how they
+    lie, so its branch of three convolutions reads the features of both others. ``forward`` returns a dictionary of lists of
     maps (one a pyramid level), (B, anchors * channels, H, W):
         ``classification``: logits, num_classes channels;
         ``box_regression``: box codes, 4 channels;
@@ -87,28 +89,52 @@ class LandmarkRetinaNet(RetinaNet):
         num_anchors: anchors at each place.
         feature_extractor: gives the feature maps; has ``out_channels``.
         size_divisible: images' sides must be multiples of it.
+        only_transition: whether training leaves all as it is but the branch of transition.
     """
 
-    def __init__(self, num_classes: int, num_anchors: int, feature_extractor: nn.Module, size_divisible: int = 32) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        num_anchors: int,
+        feature_extractor: nn.Module,
+        size_divisible: int = 32,
+        only_transition: bool = False,
+    ) -> None:
         super().__init__(2, num_classes, num_anchors, feature_extractor, size_divisible)
         self.landmark_key = "landmark_regression"
         channels = self.feature_map_channels
         self.transition_key = "transition"
         self.landmark_head = Conv[Conv.CONV, 2](channels, num_anchors * LANDMARK_CHANNELS, kernel_size=3, padding=1)
-        self.transition_head = Conv[Conv.CONV, 2](channels, num_anchors, kernel_size=3, padding=1)
-        for head in (self.landmark_head, self.transition_head):
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+        self.transition_head = nn.Sequential(
+            Convolution(2, 2 * channels, channels, act="RELU", norm=None),
+            Convolution(2, channels, channels, act="RELU", norm=None),
+            Convolution(2, channels, num_anchors, conv_only=True),
+        )
+        nn.init.normal_(self.landmark_head.weight, std=0.01)
+        nn.init.zeros_(self.landmark_head.bias)
+        self.only_transition = bool(only_transition)
+        if self.only_transition:
+            self.requires_grad_(False)
+            self.transition_head.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> LandmarkRetinaNet:
+        """As in nn.Module; what is left as it is goes on with the statistics that it has."""
+        super().train(mode)
+        if self.only_transition:
+            for part in (self.feature_extractor, self.classification_head, self.regression_head):
+                part.eval()
+        return self
 
     def forward(self, images: Tensor) -> dict[str, list[Tensor]]:
         """See the class."""
         maps = list(self.feature_extractor(images).values())
+        looks = [self.classification_head.conv(m) for m in maps]
         shared = [self.regression_head.conv(m) for m in maps]
         return {
-            self.cls_key: self.classification_head(maps),
+            self.cls_key: [self.classification_head.cls_logits(look) for look in looks],
             self.box_reg_key: [self.regression_head.bbox_reg(s) for s in shared],
             self.landmark_key: [self.landmark_head(s) for s in shared],
-            self.transition_key: [self.transition_head(s) for s in shared],
+            self.transition_key: [self.transition_head(torch.cat(both, dim=1)) for both in zip(looks, shared, strict=True)],
         }
 
 

@@ -25,3 +25,10 @@ def test_series_come_from_each_maker_in_turn_with_the_patient_s_truth():
 def test_transitional_patients_are_transitional():
     ((_, spine, _),) = phantom_series(1, 5, transition="sacralised L5", max_px=32)
     assert spine.transition == "sacralised L5"
+
+
+def test_series_elsewhere_shows_what_it_is_to_show():
+    ((_, spine, series),) = phantom_series(1, 5, max_px=32, body="T5")
+    middle = series.images[len(series.images) // 2].plane
+    assert bool(middle.contains_px(middle.to_pixel(spine.body("T5").center_lps_mm)))
+    assert not bool(middle.contains_px(middle.to_pixel(spine.body("L2").center_lps_mm)))

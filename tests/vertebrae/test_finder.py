@@ -135,7 +135,10 @@ def test_one_slice_with_wrong_names_is_outvoted(spine, tmp_path):
     series = examination(spine)
     truth = truth_of(spine, series)
     planned = [output(t) for t in truth]
-    planned[4]["class_scores"] = planned[4]["class_scores"].roll(1, dims=1)
+    scores = planned[4]["class_scores"].roll(1, dims=1)  # each body looks like the one above it
+    scores[:, -1] = torch.maximum(scores[:, -1], scores[:, 0])
+    scores[:, 0] = 0.02
+    planned[4]["class_scores"] = scores
     vertebrae, _ = find(tmp_path, series, planned)
     right, _ = find(tmp_path, series, [output(t) for t in truth])
     assert [v.level for v in vertebrae] == [v.level for v in right]
@@ -204,6 +207,18 @@ def test_weak_detections_are_no_spine(spine, tmp_path):
     assert find(tmp_path, series, weak, min_likeness=0.4) == ((), ("no_spine_found",))
 
 
+def test_outer_slices_on_which_bodies_look_like_less_do_not_have_a_spine_refused(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    # The middle five of fifteen slices are sure; each slice alone of the others would be refused.
+    planned = [output(t, score=0.9 if 5 <= k < 10 else 0.4) for k, t in enumerate(truth)]
+    vertebrae, flags = find(tmp_path, series, planned)
+    assert set(LUMBAR_LEVELS) <= {v.level for v in vertebrae}
+    assert flags == ()
+    weak = [output(t, score=0.4) for t in truth]
+    assert find(tmp_path, series, weak) == ((), ("no_spine_found",))
+
+
 @pytest.mark.parametrize(("settings", "expected"), [({}, 0.9), ({"fewer": 3}, 0.45), ({"margin": 0.0}, 0.675)])
 def test_likeness_falls_with_fewer_bodies_and_with_names_that_are_a_toss_up(settings, expected):
     number = settings.get("fewer", 7)
@@ -236,7 +251,8 @@ def test_missing_lumbar_body_is_flagged_and_shifts_no_name(spine, tmp_path):
 
 def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
     series = examination(spine)
-    planned = [output([b for b in t if b[0] in ("T12", "L1", "L2", "L3", "L4", "L5")]) for t in truth_of(spine, series)]
+    above = [[b for b in t if b[0] in ("T12", "L1", "L2", "L3", "L4", "L5")] for t in truth_of(spine, series)]
+    planned = [output(t, score=0.99) for t in above]
     for one in planned:  # the next lower name scores as much
         one["class_scores"] = torch.maximum(one["class_scores"], one["class_scores"].roll(-1, dims=1) - 0.01)
     _, flags = find(tmp_path, series, planned)

@@ -4,9 +4,9 @@ import torch
 from bundle.vertebrae.network import LandmarkRetinaNet, ResNetFPN, decode_landmarks, encode_landmarks
 
 
-def small_network() -> LandmarkRetinaNet:
+def small_network(**settings) -> LandmarkRetinaNet:
     torch.manual_seed(0)
-    return LandmarkRetinaNet(9, 2, ResNetFPN((1, 1, 1, 1), (8, 8, 16, 16), 8))
+    return LandmarkRetinaNet(9, 2, ResNetFPN((1, 1, 1, 1), (8, 8, 16, 16), 8), **settings)
 
 
 def test_pyramid_has_one_map_a_stage_with_its_stride():
@@ -34,6 +34,27 @@ def test_corners_learn_the_shared_features_too():
     first = next(network.regression_head.conv.parameters())
     assert network.landmark_head.weight.grad.abs().sum() > 0
     assert first.grad.abs().sum() > 0
+
+
+def test_transition_reads_how_bodies_look_and_how_they_lie():
+    network = small_network()
+    sum(m.sum() for m in network(torch.rand(1, 1, 64, 64))["transition"]).backward()
+    for branch in (network.classification_head, network.regression_head):
+        assert next(branch.conv.parameters()).grad.abs().sum() > 0
+
+
+def test_training_of_transition_alone_leaves_the_rest_as_it_is():
+    network = small_network(only_transition=True)
+    image = torch.rand(2, 1, 64, 64)
+    before = {key: [m.clone() for m in maps] for key, maps in network.eval()(image).items()}
+    trained = [p for p in network.train().parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=1.0)
+    sum(m.mean() for maps in network(image).values() for m in maps).backward()
+    optimizer.step()
+    after = network.eval()(image)
+    for key in ("classification", "box_regression", "landmark_regression"):
+        assert all(torch.equal(a, b) for a, b in zip(after[key], before[key], strict=True))
+    assert not torch.equal(after["transition"][0], before["transition"][0])
 
 
 ANCHORS = torch.tensor([[10.0, 20.0, 34.0, 50.0], [-4.0, -6.0, 20.0, 24.0]])
