@@ -125,6 +125,7 @@ def transitions(
     count: int = 98,
     kinds: str = ",".join(("ordinary", *TRANSITIONS)),
     middle: int = 0,
+    seed: int = 9_100_000,
     output: str = "runs/transitions.json",
 ) -> None:
     """Share of patients of each kind whose sagittal T2 series is flagged: as transitional, or as unsure of its names.
@@ -134,12 +135,13 @@ def transitions(
         count: patients of each kind.
         kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
         middle: only so many slices in the middle of the series; 0 for all.
+        seed: of the first patient of each kind.
         output: JSON file.
     """
     finder = load_finder(weights)
     found: dict[str, Any] = {}
     for kind in kinds.split(",") if isinstance(kinds, str) else kinds:
-        drawn = phantom_series(count, 9_100_000, transition=None if kind == "ordinary" else kind, middle=middle)
+        drawn = phantom_series(count, seed, transition=None if kind == "ordinary" else kind, middle=middle)
         each = [set(finder(series)[1]) for *_, series in tqdm(drawn, total=count, desc=kind)]
         marked = sum("transitional_anatomy" in flags for flags in each)
         either = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
