@@ -39,7 +39,6 @@ def phantom_series(
     role: str = "sagittal_t2",
     transition: str | None = None,
     max_px: int = 256,
-    middle: int = 0,
     body: str = "L3",
 ) -> Iterator[tuple[str, Spine, Series]]:
     """Maker, patient and one series of each of ``count`` patients, the makers in turn.
@@ -50,7 +49,6 @@ def phantom_series(
         role: of the series, see configs/phantom_studies.yaml.
         transition: key of TRANSITIONS, or None for ordinary patients.
         max_px: largest matrix; the field of view stays.
-        middle: only so many slices in the middle of the series; 0 for all. It is rendering that takes time.
         body: around which the series lies; L3 for a lumbar study.
     """
     vendors = list(load_vendors().items())
@@ -62,16 +60,13 @@ def phantom_series(
             if plan.role == role:
                 way = spine.body(body).center_lps_mm - spine.body("L3").center_lps_mm
                 moved = replace(plan, planes=tuple(replace(p, origin_lps_mm=p.origin_lps_mm + way) for p in plan.planes))
-                yield name, spine, rendered(spine, moved, seed + k, middle)
+                yield name, spine, rendered(spine, moved, seed + k)
 
 
-def rendered(spine: Spine, plan: SeriesPlan, seed: int, middle: int = 0) -> Series:
-    """A plan's series, its slices from the patient's right to left; only so many in the middle, unless that is 0."""
+def rendered(spine: Spine, plan: SeriesPlan, seed: int) -> Series:
+    """A plan's series, its slices from the patient's right to left."""
     images = []
     planes = sorted(plan.planes, key=lambda plane: float(plane.to_patient(np.zeros(2))[0]))
-    if middle:
-        first = max((len(planes) - middle) // 2, 0)
-        planes = planes[first : first + middle]
     plan = replace(plan, planes=tuple(planes))
     for number, (plane, pixels) in enumerate(zip(plan.planes, series_images(SpinePatient(spine), plan, seed), strict=True)):
         images.append(StudyImage(str(number), plane, lambda held=pixels: held, Path("phantom"), plane.shape))  # type: ignore[misc]
@@ -124,7 +119,6 @@ def transitions(
     weights: str = "models/vertebrae.pt",
     count: int = 98,
     kinds: str = ",".join(("ordinary", *TRANSITIONS)),
-    middle: int = 0,
     seed: int = 9_100_000,
     output: str = "runs/transitions.json",
 ) -> None:
@@ -134,14 +128,13 @@ def transitions(
         weights: of the detector.
         count: patients of each kind.
         kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
-        middle: only so many slices in the middle of the series; 0 for all.
         seed: of the first patient of each kind.
         output: JSON file.
     """
     finder = load_finder(weights)
     found: dict[str, Any] = {}
     for kind in kinds.split(",") if isinstance(kinds, str) else kinds:
-        drawn = phantom_series(count, seed, transition=None if kind == "ordinary" else kind, middle=middle)
+        drawn = phantom_series(count, seed, transition=None if kind == "ordinary" else kind)
         each = [set(finder(series)[1]) for *_, series in tqdm(drawn, total=count, desc=kind)]
         marked = sum("transitional_anatomy" in flags for flags in each)
         either = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
