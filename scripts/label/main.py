@@ -18,7 +18,7 @@ if str(ROOT) not in sys.path:
 
 from fastapi import HTTPException  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag  # noqa: E402
+from monailabel.interfaces.datastore import Datastore  # noqa: E402
 from monailabel.interfaces.tasks.infer_v2 import InferTask  # noqa: E402
 from monailabel.interfaces.tasks.scoring import ScoringMethod  # noqa: E402
 from monailabel.interfaces.tasks.strategy import Strategy  # noqa: E402
@@ -30,8 +30,8 @@ from bundle import __version__  # noqa: E402
 from bundle.study import StudyError  # noqa: E402
 from scripts.label.activelearning import LumbarUncertainty, MostUncertain  # noqa: E402
 from scripts.label.infers import INFERS  # noqa: E402
-from scripts.label.labels import segment_names  # noqa: E402
 from scripts.label.reading import LabelReading  # noqa: E402
+from scripts.label.store import open_store  # noqa: E402
 from scripts.label.studies import Studies  # noqa: E402
 from scripts.label.trainers import TRAINERS  # noqa: E402
 
@@ -78,24 +78,10 @@ class LumbarApp(MONAILabelApp):
         if programs not in os.environ["PATH"].split(os.pathsep):
             os.environ["PATH"] += os.pathsep + programs
 
-    def init_remote_datastore(self) -> Datastore:
-        """As MONAI Label's, but a label map that is saved without ``label_info`` has its segments named by their values."""
-        store = super().init_remote_datastore()
-        save = store.save_label
-
-        # MONAI Label calls them all "unknown" (nifti_to_dicom_seg in
-        # https://github.com/Project-MONAI/MONAILabel/blob/0.8.5/monailabel/datastore/utils/convert.py).
-        def save_named(image: str, file: str, tag: str, info: dict[str, Any], *more: Any) -> str:
-            if tag == DefaultLabelTag.FINAL and not info.get("label_info"):
-                try:
-                    info = {**info, "label_info": segment_names(Path(file))}
-                except StudyError as error:
-                    raise HTTPException(status_code=422, detail=str(error)) from error
-            saved: str = save(image, file, tag, info, *more)
-            return saved
-
-        store.save_label = save_named
-        return store
+    def _init_dicomweb_datastore(self) -> Datastore:
+        """As MONAI Label's, with a store that names segments."""
+        self._download_dcmqi_tools()
+        return open_store(self.studies)
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """As MONAI Label's, with the image's own name as ``image_id`` beside its path.
