@@ -105,7 +105,7 @@ def wording(document: Mapping[str, Any], texts: Texts) -> Wording:
         remarks=(*_renamed_vertebrae(final, texts), *flags),
         impression=_impression(document, final, texts),
         comment=final.comment,
-        technique=_technique(document["series"], texts),
+        technique=_technique(document, final, texts),
         measurements=_measurements(document.get("measurements", {}), texts),
         disks=tuple(_disk(document, final, k, texts) for k in range(len(final.disks))),
         terms=_terms(document, texts),
@@ -207,9 +207,10 @@ def _measurements(values: Mapping[str, float], texts: Texts) -> tuple[str, ...]:
     return tuple(texts.say("measurements.lordosis", value=f"{v:.0f}") for k, v in values.items() if k == "lordosis_deg")
 
 
-def _technique(series: Mapping[str, Any], texts: Texts) -> tuple[str, ...]:
+def _technique(document: Mapping[str, Any], final: FinalReading, texts: Texts) -> tuple[str, ...]:
+    """What was read, and how levels got their names: who counts otherwise has to know what was not counted."""
     said = []
-    for plane, entry in series.items():
+    for plane, entry in document["series"].items():
         if entry is None:
             said.append(texts.say(f"technique.no_{plane}"))
             continue
@@ -217,6 +218,9 @@ def _technique(series: Mapping[str, Any], texts: Texts) -> tuple[str, ...]:
         if "stacks" in entry:
             words["stacks"] = _count("stacks", entry, texts)
         said.append(texts.say(f"technique.{plane}", **words))
+    counted = {v.level for v in final.vertebrae if not v.changed}
+    if "S1" in counted and len(counted) == len(final.vertebrae):
+        said.append(texts.say("technique.numbering"))
     return (*said, texts.say("technique.comparison"))
 
 

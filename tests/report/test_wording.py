@@ -103,13 +103,26 @@ def test_new_names_are_explained(document):
     assert words.disks[3].person == ("The machine named this level L4-L5.",)
 
 
+NUMBERING = EN.say("technique.numbering")
+
+
 def test_the_technique_counts_slices_and_knows_no_earlier_study(document):
     document["series"]["axial"]["stacks"] = 1
     assert wording(document, EN).technique == (
-        "Sagittal T2, 3 slices.", "Axial T2, 5 slices in 1 stack.", "Comparison: none; earlier studies are not read.",
+        "Sagittal T2, 3 slices.", "Axial T2, 5 slices in 1 stack.", NUMBERING,
+        "Comparison: none; earlier studies are not read.",
     )  # fmt: skip
     document["series"]["axial"] = None
     assert "No axial series." in wording(document, EN).technique
+
+
+def test_the_technique_says_from_where_levels_are_counted_unless_a_person_counted_or_the_sacrum_is_missing(document):
+    renamed = with_review(document, {"vertebrae": [{"level": "S1", "corrected_level": "L6"}]})
+    assert NUMBERING not in wording(renamed, EN).technique
+    confirmed = with_review(document, {"vertebrae": [{"level": "S1", "corrected_level": "S1"}]})
+    assert NUMBERING in wording(confirmed, EN).technique
+    document["vertebrae"] = [v for v in document["vertebrae"] if v["level"] != "S1"]
+    assert NUMBERING not in wording(document, EN).technique
 
 
 def test_chinese_uses_the_terms_of_the_field(document):
