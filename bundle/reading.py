@@ -36,7 +36,8 @@ class LumbarReading:
 
     Args:
         study_reader: path -> Study.
-        vertebra_finder: sagittal Series -> (vertebrae, flags): step 1. Has ``weights``, a file's path.
+        vertebra_finder: sagittal Series -> (vertebrae, flags): step 1. Has ``weights``, a file's path, and may have ``ribs``
+            that have theirs.
         disk_steps: steps 2 and 3: transforms of an item with ``study`` and ``vertebrae``, which between them write
             ``matches`` (of the axial slices) and ``readings`` (the five disks with ROIs); see bundle.disks.transforms.
         disk_classifier: the five disks -> the same, judged: step 4. Has ``weights``.
@@ -90,7 +91,8 @@ class LumbarReading:
 
     def model(self) -> dict[str, Any]:
         """Version of the bundle and hash of each weights file, for the report."""
-        parts = {"vertebrae": self.vertebra_finder, "disks": self.disk_classifier}
+        ribs = getattr(self.vertebra_finder, "ribs", None)
+        parts = {"vertebrae": self.vertebra_finder, "ribs": ribs, "disks": self.disk_classifier}
         weights = {name: getattr(part, "weights", None) for name, part in parts.items()}
         return {"version": __version__, "weights_sha256": {name: sha256_of(path) for name, path in weights.items() if path}}
 

@@ -1,4 +1,4 @@
-"""What the detector's bounds are chosen by: ``min_likeness``, which refuses, and ``max_transition``, which flags.
+"""What the detector's bounds are chosen by: ``min_likeness`` refuses, ``max_transition`` and ``max_ribs`` flag.
 
 Real pictures are read by weights that have not seen their patient; phantoms are others than those on which the figures are
 reported (scripts.detector_limits, scripts.detector_studies).
@@ -16,13 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.datasets.lumbar_t1 import read_lumbar_t1
+from bundle.phantom.anatomy import TRANSITIONS
 from bundle.vertebrae.finder import NamedSpine
 from scripts.detector_limits import phantom_negatives, series_elsewhere, series_of_picture
 from scripts.detector_studies import phantom_series
-from scripts.evaluate_detector import CONTRASTS, counted_pictures, load_finder, read_image, write_figures
+from scripts.evaluate_detector import CONTRASTS, WITH_RIBS, counted_pictures, load_finder, read_image, write_figures
 
 _SEED = 9_400_000
-_KINDS = (None, "sacralised L5", "lumbarised S1")
+_KINDS = (None, *TRANSITIONS)
 
 
 def main(
@@ -44,7 +45,8 @@ def main(
         output: JSON file.
     """
     finders = [
-        load_finder(weights.format(fold=fold), changes={"vertebra_finder#min_likeness": 0.0}) for fold in range(folds)
+        load_finder(weights.format(fold=fold), changes={"vertebra_finder#min_likeness": 0.0, **WITH_RIBS})
+        for fold in range(folds)
     ]
     real: dict[str, list[tuple[Path, int]]] = {
         "lumbar-t1": [(image.path, image.patient) for image in read_lumbar_t1(Path(data) / "lumbar-t1")]
@@ -67,16 +69,26 @@ def main(
             for k, (*_, series) in enumerate(tqdm(drawn, total=studies, desc=transition or "ordinary"))
         ]
     values: dict[str, Any] = {
-        name: {key: [round(float(getattr(spine, key)), 3) for spine in spines] for key in ("likeness", "transition")}
+        name: {key: [_rounded(getattr(spine, key)) for spine in spines] for key in ("likeness", "transition", "ribs")}
         for name, spines in found.items()
     }
     write_figures(output, values)
-    for key, bounds in (("likeness", np.arange(0.4, 0.85, 0.03)), ("transition", np.arange(0.1, 0.85, 0.05))):
+    ranges = {
+        "likeness": np.arange(0.4, 0.85, 0.03),
+        "transition": np.arange(0.1, 0.85, 0.05),
+        "ribs": np.arange(-3.0, 6.5, 0.5),
+    }
+    for key, bounds in ranges.items():
         print(f"\n| share with {key} of at least | " + " | ".join(f"{bound:.2f}" for bound in bounds) + " |")
         print("| --- " * (len(bounds) + 1) + "|")
         for name, value in values.items():
-            shares = [np.mean(np.asarray(value[key]) >= bound) for bound in bounds]
+            shares = [np.mean(np.asarray(value[key], dtype=np.float64) >= bound) for bound in bounds]
             print(f"| {name} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |")
+
+
+def _rounded(value: float | None) -> float | None:
+    """To three places; what was not read, such as ribs in a picture, stays None."""
+    return None if value is None else round(float(value), 3)
 
 
 if __name__ == "__main__":

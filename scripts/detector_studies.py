@@ -27,10 +27,12 @@ from bundle.phantom.study import SeriesPlan, series_images
 from bundle.phantom.vendors import load_vendors
 from bundle.statistics import wilson_interval
 from bundle.study.types import Series, StudyImage
-from scripts.evaluate_detector import load_finder, write_figures
+from scripts.evaluate_detector import WITH_RIBS, load_finder, write_figures
 
 _LEVELS = (*LUMBAR_LEVELS, "S1")
 _NEAR_MM = 12.0
+#: Flags that say that the count of vertebrae, or the look of the lowest, is not the usual one.
+_DOUBTED = {"transitional_anatomy", "ribs_do_not_fit"}
 
 
 def phantom_series(
@@ -120,28 +122,30 @@ def transitions(
     count: int = 98,
     kinds: str = ",".join(("ordinary", *TRANSITIONS)),
     seed: int = 9_100_000,
+    ribs: bool = False,
     output: str = "runs/transitions.json",
 ) -> None:
-    """Share of patients of each kind whose sagittal T2 series is flagged: as transitional, or as unsure of its names.
+    """Share of patients of each kind whose sagittal T2 series is flagged: as transitional or by its ribs, or as unsure too.
 
     Args:
         weights: of the detector.
         count: patients of each kind.
         kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
         seed: of the first patient of each kind.
+        ribs: whether the ribs are read too.
         output: JSON file.
     """
-    finder = load_finder(weights)
+    finder = load_finder(weights, changes=WITH_RIBS if ribs else None)
     found: dict[str, Any] = {}
     for kind in kinds.split(",") if isinstance(kinds, str) else kinds:
         drawn = phantom_series(count, seed, transition=None if kind == "ordinary" else kind)
         each = [set(finder(series)[1]) for *_, series in tqdm(drawn, total=count, desc=kind)]
-        marked = sum("transitional_anatomy" in flags for flags in each)
-        either = sum(bool(flags & {"transitional_anatomy", "levels_unsure"}) for flags in each)
+        marked = sum(bool(flags & _DOUBTED) for flags in each)
+        either = sum(bool(flags & {*_DOUBTED, "levels_unsure"}) for flags in each)
         found[kind] = {
             "patients": len(each),
-            "transitional_anatomy": wilson_interval(marked, len(each)),
-            "transitional or unsure": wilson_interval(either, len(each)),
+            "transitional_anatomy or ribs_do_not_fit": wilson_interval(marked, len(each)),
+            "or levels_unsure": wilson_interval(either, len(each)),
             "flags": {flag: sum(flag in flags for flags in each) for flag in sorted(set().union(*each))},
         }
         write_figures(output, found)

@@ -93,12 +93,15 @@ def test_training_and_inference_declare_the_same_networks(root):
     assert inference["vertebra_network_def"] == vertebrae["network_def"]
     assert inference["anchor_generator"] == vertebrae["anchor_generator"]
     assert inference["disk_network_def"] == disks["network_def"]
+    ribs = config(root, "train_ribs.yaml")
+    assert inference["rib_network_def"] == ribs["network_def"]
+    assert inference["rib_reader"]["window"] == ribs["window"]
     assert (inference["roi"]["side_mm"], inference["roi"]["size_px"]) == (disks["side_mm"], disks["size_px"])
 
 
 def test_the_released_weights_are_small_and_in_half_precision(root):
     files = sorted((root / "models").glob("*.pt"))
-    assert {f.name for f in files} == {"disks.pt", "vertebrae.pt"}
+    assert {f.name for f in files} == {"disks.pt", "ribs.pt", "vertebrae.pt"}
     assert sum(f.stat().st_size for f in files) < 40e6
     for file in files:
         state = torch.load(file, weights_only=True)
@@ -109,5 +112,5 @@ def test_the_model_card_names_the_released_weights(root):
     from bundle.weights import sha256_of
 
     card = (root / "docs" / "README.md").read_text()
-    for name in ("disks.pt", "vertebrae.pt"):
+    for name in ("disks.pt", "ribs.pt", "vertebrae.pt"):
         assert sha256_of(root / "models" / name) in card

@@ -1,4 +1,4 @@
-"""Training ROIs that were cut from pictures beforehand, in the same form as those of the phantom."""
+"""Training pictures that were cut or rendered beforehand, in the same form as those that the phantom draws."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SavedRois(Dataset):
     A view has as many slices as were saved: one, of a picture.
 
     Args:
-        path: the file, or several; what one of them lacks is left out of all.
+        path: the file, or several; what one of them lacks is left out of all. A file of scripts.render_ribs serves too.
         patients: which patients are used, by the remainder of their number: ``[2, [0]]`` for the even ones; null for all.
         contrasts: which values of the array ``contrast`` are used; null for all.
         length: number of items, drawn at random; null for each ROI once, in order.

@@ -28,7 +28,7 @@ NEGATIVES: Mapping[str, float] = {
 DEFAULT_CONTRASTS: Mapping[str, float] = {"T2": 0.5, "T1": 0.2, "STIR": 0.1, "T2FS": 0.12, "PD": 0.08}
 #: Bodies around which a lumbar field of view lies: most show the sacrum, as technicians take care to.
 _CENTERS: Mapping[str, float] = {"L5": 0.1, "L4": 0.35, "L3": 0.35, "L2": 0.15, "L1": 0.05}
-#: Transitions that the shape of L5 and S1 shows; of a sixth lumbar body or a rib on L1 a sagittal slice shows nothing.
+#: Transitions that the shape of L5 and S1 shows; a sixth lumbar body or a rib on L1 shows in the ribs (bundle.phantom.ribs).
 TRANSITIONS_IN_VIEW = ("sacralised L5", "lumbarised S1")
 #: How far from the middle of the column lie the outer slices of a stack (from the pedicles to the tips of the transverse
 #: processes), and planes beside the spine.

@@ -16,6 +16,7 @@ from bundle.geometry.resample import resample_plane
 from bundle.study.types import Series, StudyImage
 from bundle.vertebrae.detector import BodyDetector
 from bundle.vertebrae.naming import ChainNamer, Naming
+from bundle.vertebrae.ribs import RibReader
 from bundle.vertebrae.view import image_plane, sagittal_view
 from bundle.weights import load_weights
 
@@ -27,10 +28,11 @@ class NamedSpine:
     Args:
         vertebrae: named bodies from the head down; none where no spine was found.
         flags: ``no_spine_found``, ``levels_unsure``, ``sacrum_not_seen``, ``levels_missing``, ``transitional_anatomy``,
-            ``picture_upside_down``.
+            ``ribs_do_not_fit``, ``picture_upside_down``.
         margin: of the naming, see bundle.vertebrae.naming.Naming; 0 where no spine was found.
         likeness: of the column to a lumbar spine, see likeness; 0 without bodies.
         transition: mean score of L5 and S1 as lumbosacral transition; 0 without them.
+        ribs: how much the ribs speak against the names, see bundle.vertebrae.ribs.RibReader; None where they were not read.
     """
 
     vertebrae: tuple[Vertebra, ...]
@@ -38,6 +40,7 @@ class NamedSpine:
     margin: float
     likeness: float = 0.0
     transition: float = 0.0
+    ribs: float | None = None
 
 
 class VertebraFinder:
@@ -64,6 +67,8 @@ class VertebraFinder:
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
         min_margin: below this margin of the naming the study is flagged ``levels_unsure``. One body of the sacrum weighs 3
             (minus the logarithm of ChainNamer's floor of 0.05): with much less, the sacrum does not rule the rival out.
+        ribs: reads whether the ribs fit the names; None for not at all.
+        max_ribs: the study is flagged ``ribs_do_not_fit`` where they speak more strongly against the names than this.
     """
 
     def __init__(
@@ -85,6 +90,8 @@ class VertebraFinder:
         min_likeness: float = 0.73,
         min_margin: float = 2.5,
         max_transition: float = 0.62,
+        ribs: RibReader | None = None,
+        max_ribs: float = 1.0,
     ) -> None:
         self.detector = detector
         self.weights = None if weights is None else Path(weights)
@@ -103,6 +110,8 @@ class VertebraFinder:
         self.min_likeness = float(min_likeness)
         self.min_margin = float(min_margin)
         self.max_transition = float(max_transition)
+        self.ribs = ribs
+        self.max_ribs = float(max_ribs)
         self._loaded = weights is None
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
@@ -134,8 +143,9 @@ class VertebraFinder:
         found = [self._vertebra(BODY_LEVELS[naming.levels[k]], bodies[k], planes) for k in kept if naming.levels[k] != top]
         order = {level: k for k, level in enumerate(reversed(BODY_LEVELS))}
         found.sort(key=lambda v: order[v.level])
-        flags = self._flags({v.level for v in found}, naming.margin, transition)
-        return NamedSpine(tuple(found), flags, naming.margin, like, transition)
+        ribs = self.ribs(images, found) if self.ribs is not None else None
+        flags = self._flags({v.level for v in found}, naming.margin, transition, ribs)
+        return NamedSpine(tuple(found), flags, naming.margin, like, transition, ribs)
 
     def _bodies(self, images: Sequence[StudyImage]) -> list[list[Detection]]:
         bodies = self._gather(self.detect(images))
@@ -171,7 +181,7 @@ class VertebraFinder:
         lumbar = self._is_lumbar(other[0], likeness(*other, transition_score(bodies, other[0])))
         return lumbar and _evidence(*other) > 1.25 * _evidence(naming, scores)
 
-    def _flags(self, levels: set[str], margin: float, transition: float) -> tuple[str, ...]:
+    def _flags(self, levels: set[str], margin: float, transition: float, ribs: float | None) -> tuple[str, ...]:
         flags = []
         if "S1" not in levels:
             flags.append("sacrum_not_seen")
@@ -181,6 +191,8 @@ class VertebraFinder:
             flags.append("levels_unsure")
         if transition > self.max_transition:
             flags.append("transitional_anatomy")
+        if ribs is not None and ribs > self.max_ribs:
+            flags.append("ribs_do_not_fit")
         return tuple(flags)
 
     def _middle(self, series: Series) -> list[StudyImage]:

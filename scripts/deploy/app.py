@@ -60,7 +60,7 @@ def load_reading(models: Path) -> LumbarReading:
     """The reading that configs/inference.yaml declares, with the weights of a model folder.
 
     Args:
-        models: holds vertebrae.pt and disks.pt, each alone or in a folder of its own.
+        models: holds vertebrae.pt, ribs.pt and disks.pt, each alone or in a folder of its own.
 
     Raises:
         AppError: a weights file is missing.
@@ -68,7 +68,8 @@ def load_reading(models: Path) -> LumbarReading:
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.yaml"))
     parser.update({"bundle_root": str(ROOT), "progress": False})
-    for key, name in (("vertebra_weights", "vertebrae.pt"), ("disk_weights", "disks.pt")):
+    files = {"vertebra_weights": "vertebrae.pt", "rib_weights": "ribs.pt", "disk_weights": "disks.pt"}
+    for key, name in files.items():
         weights = next(iter(sorted(models.rglob(name))), None)
         if weights is None:
             raise AppError(f"{models}: no {name} in it")

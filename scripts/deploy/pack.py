@@ -32,7 +32,7 @@ def main(output_dir: str = "dist/deploy") -> None:
         sys.exit(f"error: {place} exists and is no packed application; name another folder")
     with whole_folder(place) as part:
         _write_app(part / "app")
-        for name in ("vertebrae", "disks"):
+        for name in ("vertebrae", "ribs", "disks"):
             (part / "models" / name).mkdir(parents=True)
             shutil.copyfile(ROOT / "models" / f"{name}.pt", part / "models" / name / f"{name}.pt")
         (part / "docs").mkdir()

@@ -17,7 +17,7 @@ from bundle.study import Series, Study, StudyError
 from bundle.vertebrae.finder import NamedSpine, VertebraFinder
 
 #: Weights by the key that names them in configs/inference.yaml.
-WEIGHTS: dict[str, str] = {"vertebra_weights": "vertebrae.pt", "disk_weights": "disks.pt"}
+WEIGHTS: dict[str, str] = {"vertebra_weights": "vertebrae.pt", "rib_weights": "ribs.pt", "disk_weights": "disks.pt"}
 
 
 class DocumentWriter:

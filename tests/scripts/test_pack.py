@@ -84,7 +84,7 @@ def test_the_whole_bundle_has_everything_but_tests(packs, root):
     made = packs / WHOLE
     for part in ("LICENSE", "docs/README.md", "configs/inference.yaml", "configs/metadata.json", "bundle/reading.py"):
         assert (made / part).read_bytes() == (root / part).read_bytes()
-    assert {f.name for f in (made / "models").iterdir()} == {"vertebrae.pt", "disks.pt"}
+    assert {f.name for f in (made / "models").iterdir()} == {"vertebrae.pt", "ribs.pt", "disks.pt"}
     assert not (made / "tests").exists()
     assert not [p for p in made.rglob("*") if p.name == "__pycache__"]
 

@@ -266,6 +266,22 @@ def test_body_between_lumbar_and_sacral_is_flagged(spine, tmp_path, transition, 
     assert find(tmp_path, series, planned)[1] == flags
 
 
+@pytest.mark.parametrize(("said", "flags"), [(None, ()), (1.9, ()), (2.1, ("ribs_do_not_fit",))])
+def test_ribs_that_speak_against_the_names_are_flagged(spine, tmp_path, said, flags):
+    series = examination(spine)
+    asked = []
+
+    def ribs(images, vertebrae):
+        asked.append(([image.sop_instance_uid for image in images], [v.level for v in vertebrae]))
+        return said
+
+    column = finder(tmp_path, [output(t) for t in truth_of(spine, series)], ribs=ribs, max_ribs=2.0).find(series)
+    assert (column.flags, column.ribs) == (flags, said)
+    ((slices, levels),) = asked
+    assert set(slices) == {image.sop_instance_uid for image in series.images}
+    assert {"T12", "L1"} <= set(levels)
+
+
 @pytest.mark.parametrize(("longest_px", "looks"), [(256, 1), (100, 2), (500, 2)])
 def test_bodies_of_an_unusual_size_are_looked_at_again_in_a_fitting_view(spine, tmp_path, longest_px, looks):
     series = examination(spine, slices=1)
