@@ -1,9 +1,11 @@
 """Whole series of digital patients, without DICOM in between."""
 
+import json
+
 import numpy as np
 
 from bundle.geometry import Stack
-from scripts.detector_studies import phantom_series
+from scripts.detector_studies import phantom_series, transitions
 
 
 def test_series_come_from_each_maker_in_turn_with_the_patient_s_truth():
@@ -32,3 +34,18 @@ def test_series_elsewhere_shows_what_it_is_to_show():
     middle = series.images[len(series.images) // 2].plane
     assert bool(middle.contains_px(middle.to_pixel(spine.body("T5").center_lps_mm)))
     assert not bool(middle.contains_px(middle.to_pixel(spine.body("L2").center_lps_mm)))
+
+
+def test_flags_are_counted_by_kind_with_the_ribs_and_without(tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    counted = {}
+    for ribs in (False, True):
+        output = tmp_path / f"{ribs}.json"
+        transitions(count=1, kinds="ordinary,T13", seed=31, ribs=ribs, output=str(output))
+        counted[ribs] = json.loads(output.read_text())
+    for found in counted.values():
+        assert set(found) == {"ordinary", "T13"}
+        assert [kind["patients"] for kind in found.values()] == [1, 1]
+    assert counted[False]["T13"]["flags"] == counted[False]["ordinary"]["flags"] == counted[True]["ordinary"]["flags"] == {}
+    assert counted[True]["T13"]["flags"] == {"ribs_do_not_fit": 1}
+    assert counted[True]["T13"]["transitional_anatomy or ribs_do_not_fit"][0] == 1.0
