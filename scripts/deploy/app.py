@@ -60,7 +60,7 @@ def load_reading(models: Path) -> LumbarReading:
     """The reading that configs/inference.yaml declares, with the weights of a model folder.
 
     Args:
-        models: holds vertebrae.pt, ribs.pt and disks.pt, each alone or in a folder of its own.
+        models: holds vertebrae.pt, disks.pt and, where ribs are read, ribs.pt, each alone or in a folder of its own.
 
     Raises:
         AppError: a weights file is missing.
@@ -68,7 +68,9 @@ def load_reading(models: Path) -> LumbarReading:
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.yaml"))
     parser.update({"bundle_root": str(ROOT), "progress": False})
-    files = {"vertebra_weights": "vertebrae.pt", "rib_weights": "ribs.pt", "disk_weights": "disks.pt"}
+    files = {"vertebra_weights": "vertebrae.pt", "disk_weights": "disks.pt"}
+    if parser["vertebra_finder"]["ribs"] is not None:
+        files["rib_weights"] = "ribs.pt"
     for key, name in files.items():
         weights = next(iter(sorted(models.rglob(name))), None)
         if weights is None:
