@@ -28,9 +28,8 @@ def main(output: str, patients: int, seed: int = 0, config: str = "configs/train
     parser.read_config(config)
     dataset = RibStacks(patients, parser.get_parsed_content("wide_window"), seed=seed)
     rows = []
-    for number in tqdm(range(patients), unit="patient"):
-        for index in range(number * dataset.per_patient, (number + 1) * dataset.per_patient):
-            rows.append({name: as_grey(v) if name == "image" else np.asarray(v) for name, v in dataset[index].items()})
+    for index in tqdm(range(len(dataset)), unit="stack"):
+        rows.append({name: as_grey(v) if name == "image" else np.asarray(v) for name, v in dataset[index].items()})
     with whole_file(output) as part:
         np.savez(part, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})  # type: ignore[arg-type]
     print(f"{output}: {len(rows)} stacks of {patients} patients, {int(sum(row['label'] for row in rows))} with ribs")
