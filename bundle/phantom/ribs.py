@@ -128,7 +128,7 @@ class RibStacks(Dataset):
                 for plane in planes
             ]  # fmt: skip
             images = render(views, device=self.device).cpu()
-            offsets = [float((plane.origin_lps_mm - center) @ plane.normal) for plane in planes]
+            offsets = [-float(plane.signed_distance_mm(center)) for plane in planes]
             ribs = float(level[0] == "T" or (transition == "T13" and level == "L1"))
             for contrast in range(len(signals)):
                 items.append(self._item(images[:, contrast], offsets, ribs, level, number))

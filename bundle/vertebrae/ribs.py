@@ -56,7 +56,7 @@ class RibWindow:
         down = unit(down)
         back = np.cross(down, plane.normal)
         back = back if back[1] > 0 else -back
-        middle = center_lps_mm + ((plane.origin_lps_mm - center_lps_mm) @ plane.normal) * plane.normal
+        middle = center_lps_mm - float(plane.signed_distance_mm(center_lps_mm)) * plane.normal
         origin = middle - self.front_mm * back - (self.rows - 1) / 2 * self.pixel_mm * down
         spacing = (self.pixel_mm, self.pixel_mm)
         return replace(
@@ -253,4 +253,4 @@ class RibReader:
 
 def _offsets_mm(center_lps_mm: NDArray, planes: Sequence[SlicePlane]) -> NDArray[np.float64]:
     """Distance of each slice from a body's middle, across the slices."""
-    return np.array([(plane.origin_lps_mm - center_lps_mm) @ plane.normal for plane in planes])
+    return np.array([-float(plane.signed_distance_mm(center_lps_mm)) for plane in planes])
