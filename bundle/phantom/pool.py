@@ -99,6 +99,7 @@ class RenderPool(Dataset):
         for process in self._processes:
             process.terminate()
             process.join(timeout=5)
+        self._thread.join(timeout=5)
 
     def _fill(self) -> None:
         while not self._closed.is_set():
