@@ -20,7 +20,7 @@ from bundle.phantom.anatomy import TRANSITIONS
 from bundle.vertebrae.finder import NamedSpine
 from scripts.detector_limits import phantom_negatives, series_elsewhere, series_of_picture
 from scripts.detector_studies import phantom_series
-from scripts.evaluate_detector import CONTRASTS, WITH_RIBS, counted_pictures, load_finder, read_image, write_figures
+from scripts.evaluate_detector import CONTRASTS, counted_pictures, load_finder, read_image, write_figures
 
 _SEED = 9_400_000
 _KINDS = (None, *TRANSITIONS)
@@ -45,8 +45,7 @@ def main(
         output: JSON file.
     """
     finders = [
-        load_finder(weights.format(fold=fold), changes={"vertebra_finder#min_likeness": 0.0, **WITH_RIBS})
-        for fold in range(folds)
+        load_finder(weights.format(fold=fold), changes={"vertebra_finder#min_likeness": 0.0}) for fold in range(folds)
     ]
     real: dict[str, list[tuple[Path, int]]] = {
         "lumbar-t1": [(image.path, image.patient) for image in read_lumbar_t1(Path(data) / "lumbar-t1")]

@@ -27,7 +27,7 @@ from bundle.phantom.study import SeriesPlan, series_images
 from bundle.phantom.vendors import load_vendors
 from bundle.statistics import wilson_interval
 from bundle.study.types import Series, StudyImage
-from scripts.evaluate_detector import WITH_RIBS, load_finder, write_figures
+from scripts.evaluate_detector import load_finder, write_figures
 
 _LEVELS = (*LUMBAR_LEVELS, "S1")
 _NEAR_MM = 12.0
@@ -122,7 +122,6 @@ def transitions(
     count: int = 98,
     kinds: str = ",".join(("ordinary", *TRANSITIONS)),
     seed: int = 9_100_000,
-    ribs: bool = False,
     output: str = "runs/transitions.json",
 ) -> None:
     """Share of patients of each kind whose sagittal T2 series is flagged: as transitional or by its ribs, or as unsure too.
@@ -132,10 +131,9 @@ def transitions(
         count: patients of each kind.
         kinds: ``ordinary`` and keys of TRANSITIONS, separated by commas.
         seed: of the first patient of each kind.
-        ribs: whether the ribs are read too.
         output: JSON file.
     """
-    finder = load_finder(weights, changes=WITH_RIBS if ribs else None)
+    finder = load_finder(weights)
     found: dict[str, Any] = {}
     for kind in kinds.split(",") if isinstance(kinds, str) else kinds:
         drawn = phantom_series(count, seed, transition=None if kind == "ordinary" else kind)

@@ -32,8 +32,6 @@ from bundle.vertebrae.metrics import VertebraMetrics
 from bundle.whole_file import whole_file
 
 CONTRASTS = ("t2", "t1", "t2_SPACE")
-#: What makes a finder read the ribs, as changes of configs/inference.yaml.
-WITH_RIBS = {"vertebra_finder#ribs": "@rib_reader"}
 
 
 def load_finder(

@@ -62,6 +62,7 @@ class VertebraFinder:
         min_slices: a body must be seen on this many slices of a stack of at least twice as many.
         min_slices_share: and on this share of the slices on which most are seen: a transverse process or a facet at the
             stack's edge looks like a body on a few slices.
+        surest_slices: how much a body looks like one is the mean of these many of its slices.
         min_bodies: with fewer named bodies the column is refused (``no_spine_found``).
         min_likeness: of the column to a lumbar spine, below which it is refused; see likeness.
         max_transition: above this mean score of L5 and S1 as transitional the study is flagged ``transitional_anatomy``.
@@ -86,12 +87,13 @@ class VertebraFinder:
         join_ratio: float = 0.5,
         min_slices: int = 2,
         min_slices_share: float = 0.45,
+        surest_slices: int = 5,
         min_bodies: int = 3,
         min_likeness: float = 0.73,
         min_margin: float = 2.5,
-        max_transition: float = 0.62,
+        max_transition: float = 0.7,
         ribs: RibReader | None = None,
-        max_ribs: float = 1.0,
+        max_ribs: float = 0.2,
     ) -> None:
         self.detector = detector
         self.weights = None if weights is None else Path(weights)
@@ -106,6 +108,7 @@ class VertebraFinder:
         self.join_ratio = float(join_ratio)
         self.min_slices = int(min_slices)
         self.min_slices_share = float(min_slices_share)
+        self.surest_slices = int(surest_slices)
         self.min_bodies = int(min_bodies)
         self.min_likeness = float(min_likeness)
         self.min_margin = float(min_margin)
@@ -152,11 +155,11 @@ class VertebraFinder:
         enough = self.min_slices if len(images) >= 2 * self.min_slices else 1
         return [b for b in bodies if len(b) >= max(enough, self.min_slices_share * _usual_slices(bodies))]
 
-    def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, NDArray]:
-        """Names of bodies, and (N, len(BODY_LEVELS)) scores of each on the slice that shows it best.
+    def name(self, bodies: Sequence[Sequence[Detection]]) -> tuple[Naming, list[NDArray]]:
+        """Names of bodies, and (K, len(BODY_LEVELS)) scores of each on the K slices that show it best.
 
-        All slices have a say in the names. How much it looks like a body is judged by the surest slice: on a stack's outer
-        slices bodies end in joints and processes, and look like less than they are.
+        All slices have a say in the names. How much it looks like a body is judged by the surest few: on a stack's outer
+        slices bodies end in joints and processes, and look like less than they are; a single slice may be sure and wrong.
         """
         centers = np.array([np.average([d.center for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         heights = np.array([np.median([d.height for d in b]) for b in bodies])
@@ -164,7 +167,8 @@ class VertebraFinder:
         ups = np.array([np.average([d.up for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         shares_seen = np.minimum(np.array([len(b) for b in bodies]) / _usual_slices(bodies), 1.0)
         naming = self.namer(centers, heights, scores, ups, shares_seen)
-        return naming, np.array([max(b, key=lambda d: d.score).class_scores for b in bodies])
+        surest = [sorted(b, key=lambda d: -d.score)[: self.surest_slices] for b in bodies]
+        return naming, [np.array([d.class_scores for d in b]) for b in surest]
 
     def _is_lumbar(self, naming: Naming, like: float) -> bool:
         """Whether bodies with these names, as like a lumbar spine as that, are one and not something else."""
@@ -172,7 +176,7 @@ class VertebraFinder:
         lumbar = {BODY_LEVELS[naming.levels[k]] for k in kept} & set(LUMBAR_LEVELS)
         return bool(lumbar) and len(kept) >= self.min_bodies and like >= self.min_likeness
 
-    def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: NDArray) -> bool:
+    def _fits_better_upside_down(self, images: Sequence[StudyImage], naming: Naming, scores: Sequence[NDArray]) -> bool:
         """Whether pictures that do not say how they lie stand on their head, as some in public data sets do."""
         bodies = self._bodies([_upside_down(image) for image in images])
         if not bodies:
@@ -288,47 +292,43 @@ def _upside_down(image: StudyImage) -> StudyImage:
 
 
 def transition_score(bodies: Sequence[Sequence[Detection]], naming: Naming) -> float:
-    """Mean score of L5 and S1 as lumbosacral transition, 0 to 1; 0 without them."""
+    """Mean score of L5 and S1 as lumbosacral transition, each the median over its slices, 0 to 1; 0 without them."""
     scores = [
-        np.average([d.transition for d in body], weights=[d.score for d in body])
+        np.median([d.transition for d in body])
         for body, level in zip(bodies, naming.levels, strict=True)
         if level >= 0 and BODY_LEVELS[level] in ("L5", "S1")
     ]
     return float(np.mean(scores)) if scores else 0.0
 
 
-def likeness(naming: Naming, scores: NDArray, transition: float = 0.0) -> float:
+def likeness(naming: Naming, scores: Sequence[NDArray], transition: float = 0.0) -> float:
     """How much a column is like a lumbar spine, 0 to 1.
 
     Bodies of a lumbar spine look like what their place in the column says they are, or like a neighbour of that, since all
     names may be wrong by one; and so do those that get lumbar and sacral names, whereas in a chest thoracic bodies get them.
     There are at least six bodies in a usual field of view, and the sacrum settles the names unless it is transitional; of
-    necks, heads and coronal images the opposite is true. It is the mean score of the bodies for their name or a neighbour of
-    it, over all bodies or over those below T12, whichever is less; less where they are fewer than six, and by up to a
-    quarter where the names are a toss-up.
+    necks, heads and coronal images the opposite is true. It is the mean score of the bodies for their name or, on a slice
+    where that is higher, a neighbour of it, over all bodies or over those below T12, whichever is less; less where they are
+    fewer than six, and by up to a quarter where the names are a toss-up.
 
     Args:
         naming: of the bodies.
-        scores: (N, len(BODY_LEVELS)) score of each body for each name.
+        scores: (K, len(BODY_LEVELS)) of each of N bodies, on K slices.
         transition: see transition_score.
     """
-    kept = np.flatnonzero(naming.levels >= 0)
-    if not len(kept):
-        return 0.0
-    names = naming.levels[kept]
-    below = names < BODY_LEVELS.index("T12")
+    named = [(name, body) for name, body in zip(naming.levels, scores, strict=True) if name >= 0]
+    below = np.array([name < BODY_LEVELS.index("T12") for name, _ in named])
     if not below.any():
         return 0.0
-    looks = np.max([scores[kept, np.clip(names + off, 0, len(BODY_LEVELS) - 1)] for off in (-1, 0, 1)], axis=0)
+    looks = np.array([body[:, max(name - 1, 0) : name + 2].max(axis=1).mean() for name, body in named])
     look = min(float(looks.mean()), float(looks[below].mean()))
     sure = 0.75 + 0.25 * max(float(np.clip(naming.margin, 0, 1)), transition)
-    return look * min(len(kept) / 6, 1.0) * sure
+    return look * min(len(named) / 6, 1.0) * sure
 
 
-def _evidence(naming: Naming, scores: NDArray) -> float:
+def _evidence(naming: Naming, scores: Sequence[NDArray]) -> float:
     """How well bodies look like what their place in the column says they are: the sum of their scores for their names."""
-    kept = np.flatnonzero(naming.levels >= 0)
-    return float(scores[kept, naming.levels[kept]].sum())
+    return float(sum(body[:, name].mean() for name, body in zip(naming.levels, scores, strict=True) if name >= 0))
 
 
 class Detection:

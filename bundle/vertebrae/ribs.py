@@ -189,7 +189,8 @@ class RibReader:
         network: RibNet, or another that takes the same stacks.
         weights: file of its weights.
         window: around each body.
-        min_reach_mm: a body is judged only where the stack reaches this far to one side of its middle.
+        min_reach_mm: a body is judged only where the stack reaches this far to one side of its middle,
+        min_inside: and where this share of its window lies inside the slice next to it.
         device: where the network runs.
     """
 
@@ -199,12 +200,14 @@ class RibReader:
         weights: str | Path,
         window: RibWindow | None = None,
         min_reach_mm: float = 18.0,
+        min_inside: float = 0.8,
         device: str | torch.device = "cpu",
     ) -> None:
         self.network = network
         self.weights = Path(weights)
         self.window = window or RibWindow()
         self.min_reach_mm = float(min_reach_mm)
+        self.min_inside = float(min_inside)
         self.device = torch.device(device)
         self._loaded = False
 
@@ -212,7 +215,7 @@ class RibReader:
         """Log-likelihood of the ribs if all names were shifted by one, up or down, less that of the names as they are.
 
         Below 0 the ribs speak for the names. None where neither T12 nor L1 can be judged: a picture, a stack that is too
-        narrow, a field of view that ends below them.
+        narrow, a field of view that ends below them or at them.
 
         Args:
             images: slices of a sagittal stack, in any order.
@@ -228,7 +231,7 @@ class RibReader:
             for v in vertebrae
             if v.level in ("T12", "L1") and v.center_lps_mm is not None and v.corners_lps_mm is not None
         ]
-        bodies = [b for b in bodies if planes and np.abs(_offsets_mm(b[1], planes)).max() >= self.min_reach_mm]
+        bodies = [b for b in bodies if planes and self._shown(planes, *b[1:])]
         if len(placed) < len(images) or not bodies:
             return None
         if not self._loaded:
@@ -241,14 +244,28 @@ class RibReader:
         # T12 without ribs: a sixth lumbar body below, or all names one too low. L1 with ribs: the reverse.
         return max(-logit if level == "T12" else logit for (level, *_), logit in zip(bodies, logits, strict=True))
 
+    def _shown(self, planes: Sequence[SlicePlane], center: NDArray, corners: NDArray) -> bool:
+        """Whether the slices show enough around a body."""
+        offsets = np.abs(_offsets_mm(center, planes))
+        plane = planes[int(offsets.argmin())]
+        window = self.window.window(center, _up(corners), plane)
+        rows, columns = np.indices(window.shape)
+        inside = plane.contains_px(plane.to_pixel(window.to_patient(np.stack([columns, rows], axis=-1))))
+        return bool(offsets.max() >= self.min_reach_mm and inside.mean() >= self.min_inside)
+
     def _stack(self, pixels: Sequence[NDArray], planes: Sequence[SlicePlane], center: NDArray, corners: NDArray) -> Tensor:
-        up = corners[:2].mean(0) - corners[2:].mean(0)
         shown = [
-            resample_plane(image, plane, self.window.window(center, up, plane))
+            resample_plane(image, plane, self.window.window(center, _up(corners), plane))
             for image, plane in zip(pixels, planes, strict=True)
         ]
         offsets = _offsets_mm(center, planes).astype(np.float32)
         return rib_input(torch.from_numpy(np.stack(shown)), torch.from_numpy(offsets))
+
+
+def _up(corners_lps_mm: NDArray) -> NDArray[np.float64]:
+    """(3,) from the middle of a body's lower endplate to that of its upper one."""
+    up: NDArray[np.float64] = corners_lps_mm[:2].mean(0) - corners_lps_mm[2:].mean(0)
+    return up
 
 
 def _offsets_mm(center_lps_mm: NDArray, planes: Sequence[SlicePlane]) -> NDArray[np.float64]:

@@ -36,16 +36,12 @@ def test_series_elsewhere_shows_what_it_is_to_show():
     assert not bool(middle.contains_px(middle.to_pixel(spine.body("L2").center_lps_mm)))
 
 
-def test_flags_are_counted_by_kind_with_the_ribs_and_without(tmp_path, root, monkeypatch):
+def test_flags_are_counted_by_kind(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
-    counted = {}
-    for ribs in (False, True):
-        output = tmp_path / f"{ribs}.json"
-        transitions(count=1, kinds="ordinary,T13", seed=31, ribs=ribs, output=str(output))
-        counted[ribs] = json.loads(output.read_text())
-    for found in counted.values():
-        assert set(found) == {"ordinary", "T13"}
-        assert [kind["patients"] for kind in found.values()] == [1, 1]
-    assert counted[False]["T13"]["flags"] == counted[False]["ordinary"]["flags"] == counted[True]["ordinary"]["flags"] == {}
-    assert counted[True]["T13"]["flags"] == {"ribs_do_not_fit": 1}
-    assert counted[True]["T13"]["transitional_anatomy or ribs_do_not_fit"][0] == 1.0
+    output = tmp_path / "transitions.json"
+    transitions(count=1, kinds="ordinary,T13", seed=31, output=str(output))
+    counted = json.loads(output.read_text())
+    assert {kind: found["patients"] for kind, found in counted.items()} == {"ordinary": 1, "T13": 1}
+    assert counted["ordinary"]["flags"] == {}
+    assert counted["T13"]["flags"] == {"ribs_do_not_fit": 1}
+    assert counted["T13"]["transitional_anatomy or ribs_do_not_fit"][0] == 1.0

@@ -219,17 +219,32 @@ def test_outer_slices_on_which_bodies_look_like_less_do_not_have_a_spine_refused
     assert find(tmp_path, series, weak) == ((), ("no_spine_found",))
 
 
+def test_one_slice_that_is_sure_and_wrong_does_not_have_a_spine_refused(spine, tmp_path):
+    series = examination(spine)
+    truth = truth_of(spine, series)
+    planned = [output(t) for t in truth]
+    wrong = output(truth[7], score=0.95)
+    for level in ("L2", "L3"):
+        row = [name for name, _ in truth[7]].index(level)
+        wrong["class_scores"][row] = wrong["class_scores"][row].roll(3)
+    planned[7] = wrong
+    vertebrae, flags = find(tmp_path, series, planned)
+    assert set(LUMBAR_LEVELS) <= {v.level for v in vertebrae}
+    assert flags == ()
+    assert find(tmp_path, series, planned, surest_slices=1) == ((), ("no_spine_found",))
+
+
 @pytest.mark.parametrize(("settings", "expected"), [({}, 0.9), ({"fewer": 3}, 0.45), ({"margin": 0.0}, 0.675)])
 def test_likeness_falls_with_fewer_bodies_and_with_names_that_are_a_toss_up(settings, expected):
     number = settings.get("fewer", 7)
     scores = np.full((number + 1, len(BODY_LEVELS)), 0.1)
     levels = np.append(np.arange(number), -1)  # one more body is no part of the column
     scores[np.arange(number), np.arange(number)] = 0.9
-    assert likeness(Naming(levels, settings.get("margin", 4.0)), scores) == pytest.approx(expected)
+    assert likeness(Naming(levels, settings.get("margin", 4.0)), scores[:, None]) == pytest.approx(expected)
 
 
 def test_nothing_is_not_like_a_spine():
-    assert likeness(Naming(np.array([-1]), 0.0), np.ones((1, len(BODY_LEVELS)))) == 0
+    assert likeness(Naming(np.array([-1]), 0.0), np.ones((1, 1, len(BODY_LEVELS)))) == 0
 
 
 def test_missing_sacrum_is_flagged(spine, tmp_path):
@@ -263,6 +278,13 @@ def test_names_that_might_be_shifted_are_flagged(spine, tmp_path):
 def test_body_between_lumbar_and_sacral_is_flagged(spine, tmp_path, transition, flags):
     series = examination(spine)
     planned = [output(t, transition=transition) for t in truth_of(spine, series)]
+    assert find(tmp_path, series, planned)[1] == flags
+
+
+@pytest.mark.parametrize(("slices", "flags"), [(2, ()), (3, ("transitional_anatomy",))])
+def test_most_of_a_body_s_slices_decide_whether_it_is_transitional(spine, tmp_path, slices, flags):
+    series = examination(spine, slices=5)
+    planned = [output(t, transition=0.75 if k < slices else 0.0) for k, t in enumerate(truth_of(spine, series))]
     assert find(tmp_path, series, planned)[1] == flags
 
 

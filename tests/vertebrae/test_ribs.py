@@ -15,7 +15,7 @@ from bundle.phantom.study import ACQUISITION, SeriesPlan, sagittal_planes, serie
 from bundle.vertebrae.finder import VertebraFinder
 from bundle.vertebrae.ribs import RandChooseSlicesd, RibNet, RibReader, RibWindow, StackRibSlicesd, rib_input
 from bundle.weights import WeightsError, save_weights
-from scripts.evaluate_detector import WITH_RIBS, load_finder
+from scripts.evaluate_detector import load_finder
 from tests.making import ORDERS, reordered, straight_spine, study_image
 
 WINDOW = RibWindow()
@@ -42,8 +42,7 @@ def slices_of(spine, count: int = 15, order=(False, False, False)):
 
 @pytest.fixture(scope="module")
 def finder(root) -> VertebraFinder:
-    """The released one, when it is told to read ribs."""
-    changes = {"bundle_root": str(root), **WITH_RIBS}
+    changes = {"bundle_root": str(root)}
     return load_finder(root / "models" / "vertebrae.pt", str(root / "configs" / "inference.yaml"), changes)
 
 
@@ -133,6 +132,20 @@ def test_nothing_is_said_without_planes_sides_or_the_two_bodies(tmp_path):
     assert reader(images[3:12], BODIES) is None  # 16 mm to either side
     with pytest.raises(WeightsError, match=r"missing\.pt is missing"):
         reader(images, BODIES)
+
+
+@pytest.mark.parametrize(("below_edge_mm", "judged"), [(10.0, False), (20.0, True)])
+def test_a_body_at_the_images_edge_is_not_judged(tmp_path, below_edge_mm, judged):
+    reader = RibReader(nn.Linear(1, 1), tmp_path / "missing.pt")
+    middle = BODIES[0].center_lps_mm + np.array([0.0, 0.0, below_edge_mm - 150.0])
+    images = [
+        study_image(str(k), np.zeros((100, 100)), p) for k, p in enumerate(sagittal_planes(middle, 15, 4.0, 300.0, 100))
+    ]
+    if judged:
+        with pytest.raises(WeightsError):
+            reader(images, BODIES)
+    else:
+        assert reader(images, BODIES) is None
 
 
 def test_t12_without_ribs_and_l1_with_ribs_speak_against_the_names(tmp_path):
