@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,8 @@ class VertebraFinder:
             WeightsError: the weights are missing or do not fit.
             StudyError: an image cannot be decoded.
         """
-        images = self._middle(series)
+        # Decoding takes its time, and the ribs are read from the same slices as the bodies.
+        images = [replace(image, load_pixels=cache(image.load_pixels)) for image in self._middle(series)]
         bodies = self._bodies(images)
         if not bodies:
             return NamedSpine((), ("no_spine_found",), 0.0)
@@ -242,9 +244,10 @@ class VertebraFinder:
         for image, plane in views:
             view = sagittal_view(plane, longest_px)
             picture = resample_plane(image.load_pixels(), plane, view)
-            low, high = np.percentile(picture[::2, ::2], self.percentiles)  # a quarter of the pixels tells it as well
-            scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1)
-            pictures.append((view, torch.from_numpy(scaled.astype(np.float32))[None]))
+            # A quarter of the pixels tells it as well; as Python's numbers, which leave the picture in single precision.
+            low, high = map(float, np.percentile(picture[::2, ::2], self.percentiles))
+            scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1)
+            pictures.append((view, torch.from_numpy(scaled)[None]))
         with torch.inference_mode():
             for start in range(0, len(pictures), self.batch_size):
                 batch = pictures[start : start + self.batch_size]
@@ -342,9 +345,11 @@ class Detection:
         up: (2,) from the middle of the lower endplate to that of the upper one, in the same view and unit.
         size_px: root of the box's area in the picture that the detector saw.
         transition: score of a body at a lumbosacral transition, 0 to 1.
+
+    Its ``height`` is the length of ``up``.
     """
 
-    __slots__ = ("box", "center", "class_scores", "score", "size_px", "transition", "up")
+    __slots__ = ("box", "center", "class_scores", "height", "score", "size_px", "transition", "up")
 
     def __init__(
         self,
@@ -362,11 +367,7 @@ class Detection:
         self.center = center
         self.up = up
         self.score = box.score
-
-    @property
-    def height(self) -> float:
-        """Of the body, in the view's unit."""
-        return float(np.hypot(*self.up))
+        self.height = float(np.hypot(*up))
 
 
 def _detections(image: StudyImage, plane: SlicePlane, view: SlicePlane, output: dict[str, NDArray]) -> list[Detection]:

@@ -26,6 +26,8 @@ from bundle.weights import load_weights
 
 #: Offsets from the body's middle are given to the network as shares of this.
 _REACH_MM = 20.0
+#: A place is without a signal where no slice is brighter than this share of the stack's brightness.
+_BLANK = 0.05
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class RibNet(nn.Module):
     def forward(self, stacks: Tensor) -> Tensor:
         """(B,) logits of stacks (B, 2, S, rows, columns), each as rib_input gives it."""
         there = stacks[:, 1, :, 0, 0] >= 0
-        slices = stacks.transpose(1, 2)[there]
+        slices = stacks.transpose(1, 2)[there].contiguous(memory_format=torch.channels_last)  # faster convolutions
         seen = self.slice_head(self.convolutions(slices))
         each = torch.zeros(*there.shape, self.features, dtype=seen.dtype, device=seen.device)
         each = each.index_put(torch.nonzero(there, as_tuple=True), seen)  # absent slices stay 0, the least of a ReLU
@@ -190,7 +192,7 @@ class RibReader:
         weights: file of its weights.
         window: around each body.
         min_reach_mm: a body is judged only where the stack reaches this far to one side of its middle,
-        min_inside: and where this share of its window lies inside the slice next to it.
+        max_blank: and where no more than this share of its window is blank, beyond the images' edge or without a signal.
         device: where the network runs.
     """
 
@@ -200,14 +202,14 @@ class RibReader:
         weights: str | Path,
         window: RibWindow | None = None,
         min_reach_mm: float = 18.0,
-        min_inside: float = 0.8,
+        max_blank: float = 0.1,
         device: str | torch.device = "cpu",
     ) -> None:
         self.network = network
         self.weights = Path(weights)
         self.window = window or RibWindow()
         self.min_reach_mm = float(min_reach_mm)
-        self.min_inside = float(min_inside)
+        self.max_blank = float(max_blank)
         self.device = torch.device(device)
         self._loaded = False
 
@@ -226,48 +228,35 @@ class RibReader:
         """
         placed = [(image, image.plane) for image in images if image.plane is not None]
         planes = [plane for _, plane in placed]
-        bodies = [
-            (v.level, v.center_lps_mm, v.corners_lps_mm)
-            for v in vertebrae
-            if v.level in ("T12", "L1") and v.center_lps_mm is not None and v.corners_lps_mm is not None
-        ]
-        bodies = [b for b in bodies if planes and self._shown(planes, *b[1:])]
-        if len(placed) < len(images) or not bodies:
+        if not planes or len(placed) < len(images):
+            return None
+        pixels = [image.load_pixels() for image, _ in placed]
+        seen = {v.level: self._stack(pixels, planes, v) for v in vertebrae if v.level in ("T12", "L1")}
+        stacks = {level: stack for level, stack in seen.items() if stack is not None}
+        if not stacks:
             return None
         if not self._loaded:
-            load_weights(self.network, self.weights).to(self.device).eval()
+            network = load_weights(self.network, self.weights).to(self.device).eval()
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
             self._loaded = True
-        pixels = [image.load_pixels() for image, _ in placed]
-        stacks = torch.stack([self._stack(pixels, planes, center, corners) for _, center, corners in bodies])
         with torch.inference_mode():
-            logits = self.network(stacks.to(self.device)).tolist()
+            logits = self.network(torch.stack(list(stacks.values())).to(self.device)).tolist()
         # T12 without ribs: a sixth lumbar body below, or all names one too low. L1 with ribs: the reverse.
-        return max(-logit if level == "T12" else logit for (level, *_), logit in zip(bodies, logits, strict=True))
+        return max(-logit if level == "T12" else logit for level, logit in zip(stacks, logits, strict=True))
 
-    def _shown(self, planes: Sequence[SlicePlane], center: NDArray, corners: NDArray) -> bool:
-        """Whether the slices show enough around a body."""
-        offsets = np.abs(_offsets_mm(center, planes))
-        plane = planes[int(offsets.argmin())]
-        window = self.window.window(center, _up(corners), plane)
-        rows, columns = np.indices(window.shape)
-        inside = plane.contains_px(plane.to_pixel(window.to_patient(np.stack([columns, rows], axis=-1))))
-        return bool(offsets.max() >= self.min_reach_mm and inside.mean() >= self.min_inside)
-
-    def _stack(self, pixels: Sequence[NDArray], planes: Sequence[SlicePlane], center: NDArray, corners: NDArray) -> Tensor:
-        shown = [
-            resample_plane(image, plane, self.window.window(center, _up(corners), plane))
-            for image, plane in zip(pixels, planes, strict=True)
-        ]
-        offsets = _offsets_mm(center, planes).astype(np.float32)
-        return rib_input(torch.from_numpy(np.stack(shown)), torch.from_numpy(offsets))
-
-
-def _up(corners_lps_mm: NDArray) -> NDArray[np.float64]:
-    """(3,) from the middle of a body's lower endplate to that of its upper one."""
-    up: NDArray[np.float64] = corners_lps_mm[:2].mean(0) - corners_lps_mm[2:].mean(0)
-    return up
-
-
-def _offsets_mm(center_lps_mm: NDArray, planes: Sequence[SlicePlane]) -> NDArray[np.float64]:
-    """Distance of each slice from a body's middle, across the slices."""
-    return np.array([-float(plane.signed_distance_mm(center_lps_mm)) for plane in planes])
+    def _stack(self, pixels: Sequence[NDArray], planes: Sequence[SlicePlane], body: Vertebra) -> Tensor | None:
+        """What the network looks at around a body; None where the slices do not show enough."""
+        center, corners = body.center_lps_mm, body.corners_lps_mm
+        if center is None or corners is None:
+            return None
+        offset_mm = np.array([-float(plane.signed_distance_mm(center)) for plane in planes], dtype=np.float32)
+        if np.abs(offset_mm).max() < self.min_reach_mm:
+            return None
+        # Slices of a stack are parallel: the window on one of them lies on all.
+        nearest = planes[int(np.abs(offset_mm).argmin())]
+        window = self.window.window(center, corners[:2].mean(0) - corners[2:].mean(0), nearest)
+        shown = np.stack([resample_plane(image, plane, window) for image, plane in zip(pixels, planes, strict=True)])
+        # Scanners fill up their images with rows that are nearly black, so an image may end before its edge.
+        if np.mean(shown.max(axis=0) <= _BLANK * np.percentile(shown, 99)) > self.max_blank:
+            return None
+        return rib_input(torch.from_numpy(shown), torch.from_numpy(offset_mm))
