@@ -169,8 +169,8 @@ class VertebraFinder:
         ups = np.array([np.average([d.up for d in b], axis=0, weights=[d.score for d in b]) for b in bodies])
         shares_seen = np.minimum(np.array([len(b) for b in bodies]) / _usual_slices(bodies), 1.0)
         naming = self.namer(centers, heights, scores, ups, shares_seen)
-        surest = [sorted(b, key=lambda d: -d.score)[: self.surest_slices] for b in bodies]
-        return naming, [np.array([d.class_scores for d in b]) for b in surest]
+        # _gather gives each body's surest detections first.
+        return naming, [np.array([d.class_scores for d in b[: self.surest_slices]]) for b in bodies]
 
     def _is_lumbar(self, naming: Naming, like: float) -> bool:
         """Whether bodies with these names, as like a lumbar spine as that, are one and not something else."""
