@@ -149,22 +149,23 @@ class BodyDetector(RetinaNetDetector):
         scores = head_outputs_reshape[self.cls_key].sigmoid() if need_sigmoid else head_outputs_reshape[self.cls_key]
         codes = self._reshape_maps(head_outputs_reshape[self.landmark_key])  # type: ignore[arg-type]
         transition = self._reshape_maps(head_outputs_reshape[self.transition_key])[..., 0].sigmoid()  # type: ignore[arg-type]
+        best = scores.amax(dim=2)  # with the label, as max gives both, it takes several times as long
+        places = torch.where(best >= self.score_thresh)
+        counts = torch.bincount(places[0], minlength=len(image_sizes)).tolist()
+        decoded: tuple[Tensor, ...] = self.box_coder.decode_single(
+            head_outputs_reshape[self.box_reg_key][places], torch.stack(anchors)[places]
+        ).split(counts)
         found = []
-        for image, size in enumerate(image_sizes):
-            best = scores[image].amax(dim=1)  # with the label, as max gives both, it takes several times as long
-            chosen = torch.where(best >= self.score_thresh)[0]
-            boxes = self.box_coder.decode_single(
-                head_outputs_reshape[self.box_reg_key][image][chosen], anchors[image][chosen]
-            )
+        for image, (size, boxes, chosen) in enumerate(zip(image_sizes, decoded, places[1].split(counts), strict=True)):
             boxes, kept = clip_boxes_to_image(boxes, size, remove_empty=True)  # type: ignore[assignment]
             chosen = chosen[kept]
-            first = _best_boxes(boxes, best[chosen], self.nms_thresh, self.detections_per_img)
+            first = _best_boxes(boxes, best[image][chosen], self.nms_thresh, self.detections_per_img)
             boxes, chosen = boxes[first], chosen[first]
             found.append(
                 {
                     self.target_box_key: boxes,
                     self.target_label_key: scores[image][chosen].argmax(dim=1),
-                    self.pred_score_key: best[chosen],
+                    self.pred_score_key: best[image][chosen],
                     "class_scores": scores[image][chosen],
                     "corners": decode_landmarks(codes[image][chosen], anchors[image][chosen]),
                     "transition": transition[image][chosen],

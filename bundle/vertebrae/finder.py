@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -116,7 +117,7 @@ class VertebraFinder:
         self.max_transition = float(max_transition)
         self.ribs = ribs
         self.max_ribs = float(max_ribs)
-        self._loaded = weights is None
+        self._ready = False
 
     def __call__(self, series: Series) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
         """The vertebrae and the flags of ``find``."""
@@ -220,11 +221,13 @@ class VertebraFinder:
         The view is sized by the image; where the bodies in it turn out to be of a size that training did not show (a
         field of view of the whole spine, a magnified picture without pixel size), a second view is sized by the bodies.
         """
-        if not self._loaded and self.weights is not None:
-            load_weights(self.detector.network, self.weights)
-            self._loaded = True
-        self.detector.to(self.device).eval()
-        self.detector.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+        if not self._ready:
+            if self.weights is not None:
+                load_weights(self.detector.network, self.weights)
+            self.detector.to(self.device)
+            self.detector.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+            self._ready = True
+        self.detector.eval()
         found = self._detect(images, self.longest_px)
         sizes = [d.size_px for d in found if d.score >= 0.4]
         if len(sizes) < self.min_bodies:
@@ -263,18 +266,20 @@ class VertebraFinder:
     def _gather(self, detections: Sequence[Detection]) -> list[list[Detection]]:
         """Detections of the same body on different slices, the surest body first; one a slice."""
         bodies: list[list[Detection]] = []
+        slices: list[set[str]] = []
         centers, reaches = np.zeros((len(detections), 2)), np.zeros(len(detections))
         for detection in sorted(detections, key=lambda d: -d.score):
-            off = np.linalg.norm(centers[: len(bodies)] - detection.center, axis=1)
-            for k in map(int, np.flatnonzero(off < reaches[: len(bodies)])):
-                if all(d.box.sop_instance_uid != detection.box.sop_instance_uid for d in bodies[k]):
-                    break
-            else:
-                k = len(bodies)
+            uid, known = detection.box.sop_instance_uid, len(bodies)
+            off = np.hypot(*(centers[:known] - detection.center).T)
+            near = (k for k in map(int, np.flatnonzero(off < reaches[:known])) if uid not in slices[k])
+            k = next(near, known)
+            if k == known:
                 bodies.append([])
+                slices.append(set())
             bodies[k].append(detection)
-            centers[k] = np.mean([d.center for d in bodies[k]], axis=0)
-            reaches[k] = self.join_ratio * float(np.median([d.height for d in bodies[k]]))
+            slices[k].add(uid)
+            centers[k] += (detection.center - centers[k]) / len(bodies[k])
+            reaches[k] = self.join_ratio * median(d.height for d in bodies[k])
         return bodies
 
     def _vertebra(self, level: str, body: Sequence[Detection], planes: dict[str, SlicePlane]) -> Vertebra:

@@ -59,6 +59,18 @@ def test_beyond_the_image_is_the_given_brightness():
     assert (resample_plane(image, source, target, outside=-3.0) == -3.0).all()
 
 
+@pytest.mark.parametrize("outside", [0.0, -3.0])
+@pytest.mark.parametrize("spacing", [(0.5, 2.7), (1.4, 1.1)])
+def test_planes_whose_rows_stay_rows_are_resampled_as_turned_ones_are(spacing, outside):
+    source = flat(spacing=(0.9, 0.7))
+    image = np.random.default_rng(0).random(source.shape).astype(np.float32)
+    straight = SlicePlane([-4.2, 31.3, 0], [1, 0, 0], [0, -1, 0], spacing, (35, 25))
+    turned = SlicePlane([-4.2, 31.3, 0], [1, 1e-6, 0], [1e-6, -1, 0], spacing, (35, 25))
+    expected = resample_plane(image, source, turned, outside)
+    assert resample_plane(image, source, straight, outside) == pytest.approx(expected, abs=2e-3)
+    assert (expected == outside).any() and expected.std() > 0.02  # it reaches beyond the image
+
+
 def test_larger_pixels_do_not_alias():
     # Stripes one pixel wide are grey at four times the pixel size; reading every fourth pixel would give black or white.
     source = flat(shape=(64, 64))
