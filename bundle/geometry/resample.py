@@ -65,9 +65,10 @@ def resample_plane(image: NDArray, source: SlicePlane, target: SlicePlane, outsi
     matrix, offset = pixel_map(source, target)
     step = np.linalg.norm(matrix, axis=1)  # source pixels that one target pixel spans, along rows and columns
     sigma = 0.45 * np.sqrt(np.maximum(step**2 - 1, 0))
-    smooth = bool(sigma.max() > 0.1)
+    if sigma.max() <= 0.1:
+        sigma = np.zeros(2)
     # Only the part that the target sees, and what its pixels are smoothed with: an ROI is a small part of a slice.
-    margin = np.ceil(_TRUNCATE * sigma) + 2 if smooth else np.full(2, 2.0)
+    margin = np.ceil(_TRUNCATE * sigma) + 2
     last = np.array(target.shape) - 1
     ends = np.array([[0, 0], [last[0], 0], [0, last[1]], last]) @ matrix.T + offset
     low = np.maximum(np.floor(ends.min(0) - margin), 0).astype(int)
@@ -76,7 +77,6 @@ def resample_plane(image: NDArray, source: SlicePlane, target: SlicePlane, outsi
         return np.full(target.shape, outside, dtype=np.float32)
     pixels, offset = pixels[low[0] : high[0], low[1] : high[1]], offset - low
     if abs(matrix[0, 1]) + abs(matrix[1, 0]) < 1e-9:
-        sigma = sigma if smooth else np.zeros(2)
         # Rounded, so that slices of a stack, whose places differ by rounding errors, share what is computed once.
         rows, columns = (
             _weights(pixels.shape[k], target.shape[k], *(round(float(v), 9) for v in (matrix[k, k], offset[k], sigma[k])))
@@ -85,7 +85,7 @@ def resample_plane(image: NDArray, source: SlicePlane, target: SlicePlane, outsi
         return np.ascontiguousarray((columns @ (rows @ (pixels - outside)).T).T) + np.float32(outside)
     from scipy import ndimage
 
-    if smooth:
+    if sigma.any():
         pixels = ndimage.gaussian_filter(pixels, sigma, mode="nearest", truncate=_TRUNCATE)
     # A rim of its own rather than mode "constant", by which a rounding error beyond the outer pixels' centres blanks the
     # whole outer row; "grid-constant" does the same as this rim and takes nearly twice as long.

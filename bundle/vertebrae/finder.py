@@ -224,8 +224,8 @@ class VertebraFinder:
         if not self._ready:
             if self.weights is not None:
                 load_weights(self.detector.network, self.weights)
-            self.detector.to(self.device)
-            self.detector.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+            # Channels last: faster convolutions.
+            self.detector.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._ready = True
         self.detector.eval()
         found = self._detect(images, self.longest_px)

@@ -236,8 +236,8 @@ class RibReader:
         if not stacks:
             return None
         if not self._loaded:
-            network = load_weights(self.network, self.weights).to(self.device).eval()
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+            network = load_weights(self.network, self.weights).eval()
+            network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
             self._loaded = True
         with torch.inference_mode():
             logits = self.network(torch.stack(list(stacks.values())).to(self.device)).tolist()
